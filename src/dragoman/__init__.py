@@ -1,0 +1,1 @@
+"""Dragoman: a self-hosted dialog bot for every chat platform."""

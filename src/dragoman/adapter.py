@@ -1,0 +1,222 @@
+"""The contract of a platform: an adapter is a value, its fields are its settings, its methods are pure.
+
+Write one module: a frozen dataclass under `Adapter` that says what the platform is (`platform`,
+`title`, `capabilities`), proves requests (`verify`), reads them (`parse`) and speaks (`send`). It
+does no I/O and reads no clock: all that it may know of the world comes in as `Known`, and all that it
+wants sent goes out as an `Exchange`. `dragoman conformance` certifies it.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, dataclass_transform
+from urllib.parse import quote
+
+from dragoman import text
+from dragoman.errors import Forged, MediaRefused
+from dragoman.model import Attachment, Delivery, Event, Media, Message, Value, split_with
+from dragoman.wire import Exchange, Http, Outcome, Response
+
+Mode = Literal["webhook", "poll", "socket", "local"]
+Unit = Literal["", "thread", "channel", "sender"]
+
+
+class Rate(Value):
+    """At most `count` sends in `seconds`, per chat (channel), per account, or per method."""
+
+    per: Literal["chat", "account", "method"]
+    count: int
+    seconds: float
+
+
+class Capabilities(Value):
+    """What a platform can do, as data."""
+
+    max_text: int
+    """The longest text of one message, in the platform's rendered form, in `split`'s measure."""
+    dialect: text.Dialect = "plain"
+    actions: frozenset[str] = frozenset({"say"})
+    """Which of say, edit, delete, react, typing, answer `send` understands."""
+    modes: frozenset[Mode] = frozenset({"webhook"})
+    threads: bool = False
+    buttons: bool = False
+    media_in: bool = False
+    media_out: bool = False
+    idempotent_send: float = 0.0
+    """Seconds during which the platform drops a repeated key; 0 when it has no such key."""
+    reply_window: float | None = None
+    rates: tuple[Rate, ...] = ()
+
+
+class Me(Value):
+    """Which bot an account is, as the platform sees it."""
+
+    id: str = ""
+    name: str = ""
+    app_id: str = ""
+    bot_id: str = ""
+    """A second id of the bot, where the platform has one (Slack's `bot_id`)."""
+
+
+class Known(Value):
+    """All that an adapter may know of the world: the clock, the bot's identity, the stored cursor."""
+
+    now: float
+    """Epoch seconds."""
+    me: Me = Me()
+    keys: dict[str, Any] = {}
+    cursor: str = ""
+
+
+class Payload(Value):
+    """What `verify` proved: the decrypted body, and the headers and query that `parse` needs."""
+
+    body: bytes
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+
+
+class Passive(Value):
+    """The platform wants the answer in the response to its request.
+
+    `seconds` from now until the request is answered without it; `hold` until an answer that nobody
+    fetched takes the later path (through `send`). `hold` is never the shorter.
+    """
+
+    seconds: float
+    hold: float
+
+
+class Receipt(Value):
+    """What one request brought: events, and what to answer at once."""
+
+    events: tuple[Event, ...] = ()
+    response: Response = Response()
+    passive: Passive | None = None
+    ignored: tuple[str, ...] = ()
+    """Why something was left out (`self`, `bot`, `kind:reaction_removed`): counted, not stored."""
+    raw: bytes = b""
+    """The payload as it was verified; `flow` fills it in, and it is stored once per receipt."""
+
+
+class Polled(Value):
+    """One answer of a poll: what it brought, and the cursor stored with it in one transaction.
+
+    `halt` names a reason for which the account needs its operator; `after` is how long to wait then.
+    """
+
+    receipt: Receipt = Receipt()
+    cursor: str = ""
+    halt: str = ""
+    after: float = 0.0
+
+
+class Probe(Value):
+    """Which bot the credentials belong to, and what is missing, each with its remedy."""
+
+    me: Me = Me()
+    problems: tuple[str, ...] = ()
+
+
+class Token(Value):
+    """An access token that the platform granted, good for `expires_in` seconds."""
+
+    value: str
+    expires_in: float
+
+
+def setting(meaning: str, *, default: Any = dataclasses.MISSING) -> Any:
+    """Declare a setting of an adapter or plugin: `meaning` feeds the schema, the reference and the console."""
+    return dataclasses.field(default=default, metadata={"help": meaning})
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting, dataclasses.field))
+def platform(cls: type) -> type:
+    """Make a class an adapter value: a frozen, keyword-only dataclass."""
+    return dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adapter(abc.ABC):
+    """The base of all adapters: what every account has, and defaults for what a platform lacks."""
+
+    platform: ClassVar[str]
+    title: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+    unit: ClassVar[Unit] = "thread"
+    """What a conversation is on this platform, unless the account's `conversation` says otherwise."""
+
+    account: str = setting("The account's name; it is the table's own name.", default="")
+    api_base: str = setting("Address of the platform's API: its own, a self-hosted one, or a simulator.", default="")
+    conversation: Unit = setting(
+        "What shares one memory and one order: a thread, a channel or a sender (empty: the platform's default).",
+        default="",
+    )
+
+    def check(self) -> Sequence[str]:
+        """Return what is wrong with these settings together, each as one line; empty when all is well."""
+        return ()
+
+    def mode(self) -> Mode:
+        """Tell how this account receives: by its hook, or by a connection that we open."""
+        return "webhook"
+
+    def verify(self, request: Http, known: Known) -> Payload:
+        """Return the authentic payload of a request; raises `Forged` when the proof is absent or wrong."""
+        raise Forged("this account takes no webhooks")
+
+    @abc.abstractmethod
+    def parse(self, payload: Payload, known: Known) -> Receipt:
+        """Turn what `verify` returned into events; raises `Malformed` for anything it does not document."""
+
+    @abc.abstractmethod
+    def send(self, delivery: Delivery, known: Known) -> Exchange[Outcome]:
+        """Carry out one action; never raises for a status, every answer ends in an `Outcome`."""
+
+    def answer(self, messages: Sequence[Message], event_id: str, event: Event) -> Response:
+        """Write the passive reply into the response (platforms with `Receipt.passive`)."""
+        return Response()
+
+    def defer(self, event_id: str, event: Event) -> Response:
+        """Write the response for a passive reply that comes later (platforms with `Receipt.passive`)."""
+        return Response(status=202)
+
+    def fetch(self, attachment: Attachment, known: Known) -> Exchange[Media]:
+        """Fetch an attachment into the media store; raises `MediaRefused`."""
+        raise MediaRefused(f"{self.platform} attachments cannot be fetched")
+        yield  # makes this a generator, as the contract has it
+
+    def grant(self, name: str, workspace: str, known: Known) -> Exchange[Token]:
+        """Obtain a named access token; the client keeps, shares and renews it."""
+        raise KeyError(name)
+        yield  # makes this a generator, as the contract has it
+
+    def poll(self, known: Known) -> Exchange[Polled]:
+        """Ask the platform once for what is new since `known.cursor` (mode `poll`)."""
+        return Polled()
+        yield  # makes this a generator, as the contract has it
+
+    def probe(self, known: Known) -> Exchange[Probe]:
+        """Ask the platform who we are and whether the credentials are good."""
+        return Probe()
+        yield  # makes this a generator, as the contract has it
+
+    def split(self, message: Message) -> tuple[Message, ...]:
+        """Cut a message into pieces whose rendered text fits `max_text`."""
+        limit, dialect = self.capabilities.max_text, self.capabilities.dialect
+        return split_with(message, lambda body: text.split(body, limit, lambda t: len(text.render(t, dialect))))
+
+    def place(self, channel: str, *, workspace: str = "", thread: str = "", sender: str = "") -> str:
+        """Write the conversation's name: `account/[workspace/]channel[/thread]`, by the account's unit."""
+        unit = self.conversation or self.unit
+        last = {"thread": thread, "sender": sender}.get(unit, "")
+        parts = (self.account, workspace, channel, last)
+        return "/".join(quote(part, safe=":@+-=") for part in parts if part)
+
+
+def header(headers: Mapping[str, str], name: str) -> str:
+    """Return a header of a request that came in, or raise `Forged` when it is absent."""
+    value = headers.get(name, "")
+    if not value:
+        raise Forged(f"header {name} is missing")
+    return value

@@ -1,0 +1,80 @@
+"""Proofs and ciphers as pure functions, constant-time where it matters."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+
+from cryptography.hazmat.primitives import padding
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from dragoman.errors import Forged
+
+
+def same(left: str | bytes, right: str | bytes) -> bool:
+    """Compare in constant time; text is compared as UTF-8 (unpaired surrogates compare as themselves)."""
+    return hmac.compare_digest(_bytes(left), _bytes(right))
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+
+
+def hmac_sha256_hex(key: str | bytes, *parts: bytes) -> str:
+    """Return the lower-case hexadecimal HMAC-SHA256 of the parts joined."""
+    digest = hmac.new(_bytes(key), digestmod=hashlib.sha256)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def sha256_hex(*parts: bytes) -> str:
+    """Return the lower-case hexadecimal SHA-256 of the parts joined."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def fingerprint(*parts: str) -> str:
+    """Return 32 hexadecimal digits that name these parts in this order; equal parts give equal names."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(f"{len(part)}:".encode())
+        digest.update(_bytes(part))
+    return digest.hexdigest()
+
+
+def aes_cbc_decrypt(key: bytes, blob: bytes) -> bytes:
+    """Decrypt AES-CBC with PKCS#7 padding, the first 16 bytes being the initialisation vector.
+
+    Raises `Forged` when it does not decrypt: whoever wrote it does not have the key.
+    """
+    vector, sealed = blob[:16], blob[16:]
+    if len(vector) < 16 or not sealed or len(sealed) % 16:
+        raise Forged("ciphertext is not whole blocks")
+    decryptor = Cipher(algorithms.AES(key), modes.CBC(vector)).decryptor()
+    unpadder = padding.PKCS7(128).unpadder()
+    try:
+        padded = decryptor.update(sealed) + decryptor.finalize()
+        return unpadder.update(padded) + unpadder.finalize()
+    except ValueError as error:
+        raise Forged("ciphertext does not decrypt") from error
+
+
+def base64_bytes(text: str) -> bytes:
+    """Decode strict base64; raises `Forged` when it is not."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Forged("not base64") from error
+
+
+def webhook_signature(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
+    """Return the `v1,...` signature of the Standard Webhooks specification, section "Signature scheme".
+
+    `secret` is `whsec_` and base64, or any other text, whose UTF-8 bytes are then the key.
+    """
+    key = base64_bytes(secret.removeprefix("whsec_")) if secret.startswith("whsec_") else secret.encode()
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()

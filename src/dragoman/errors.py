@@ -1,0 +1,92 @@
+"""Everything Dragoman raises on purpose.
+
+DragomanError
+├── ConfigError        the configuration is wrong: source, key, reason, remedy
+├── Forged             the request is not the platform's: 401, nothing is stored
+│   └── UnknownKey     signed with a key that we have not fetched yet
+├── Malformed          authentic, but not understood
+├── TooLarge           more bytes than we accept: 413
+├── NoAnswer           a request of ours got no answer (`sent` tells whether it left)
+├── PluginError        a plugin cannot be loaded, or broke its contract
+├── MediaRefused       a file that may not be fetched or is too large
+└── StoreError
+    ├── StoreAway      the store cannot commit now: 503, the platform retries
+    ├── StoreLocked    another service owns the file
+    ├── StoreDamaged   the file fails its integrity check, or is newer than this program
+    └── LostLease      the claim was taken over; nothing of it was committed
+"""
+
+
+class DragomanError(Exception):
+    """The root: catch this to catch all that Dragoman raises on purpose."""
+
+
+class ConfigError(DragomanError):
+    """A setting is wrong; says where it stands, why it is refused and what would be right."""
+
+    def __init__(self, source: str, key: str, reason: str, hint: str = "") -> None:
+        """Name the file or variable, the dotted key, the reason and a remedy."""
+        super().__init__(source, key, reason, hint)
+        self.source = source
+        self.key = key
+        self.reason = reason
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Give the one line that an operator reads."""
+        where = f"{self.source}: {self.key}" if self.key else self.source
+        return f"{where}: {self.reason}" + (f" ({self.hint})" if self.hint else "")
+
+
+class Forged(DragomanError):
+    """The request carries no valid proof that it is the platform's."""
+
+
+class UnknownKey(Forged):
+    """The proof names a key that is not known yet; fetch the trusted keys once and verify again."""
+
+
+class Malformed(DragomanError):
+    """The bytes are authentic, but they are not what the platform documents."""
+
+
+class TooLarge(DragomanError):
+    """More bytes, or deeper nesting, than is accepted at the door."""
+
+
+class NoAnswer(DragomanError):
+    """No answer came to a request of ours."""
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        """Say why, and whether the request may have reached the other side."""
+        super().__init__(reason)
+        self.reason = reason
+        self.sent = sent
+
+
+class PluginError(DragomanError):
+    """A plugin could not be loaded, or broke the plugin contract."""
+
+
+class MediaRefused(DragomanError):
+    """A file could not be fetched: refused, too large, or not where it may be fetched from."""
+
+
+class StoreError(DragomanError):
+    """The root of what the store raises."""
+
+
+class StoreAway(StoreError):
+    """The store cannot commit now; nothing was accepted."""
+
+
+class StoreLocked(StoreError):
+    """Another service already runs on this store."""
+
+
+class StoreDamaged(StoreError):
+    """The database fails its integrity check, or was written by a newer release."""
+
+
+class LostLease(StoreError):
+    """The claim's fence is no longer the conversation's: someone else has it now."""

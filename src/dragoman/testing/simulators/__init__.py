@@ -1,0 +1,1 @@
+"""One strict façade per platform."""

@@ -1,0 +1,171 @@
+"""Protocols as data: requests, responses, and exchanges that ask for them without doing any I/O.
+
+An `Exchange[T]` is a generator: it yields what it wants sent, is resumed with the `Response`, and
+returns a `T`. `flow.client.perform` drives it in the service; a test drives it with a list. When no
+answer comes, `NoAnswer` is thrown in at the `yield`; an exchange that does not catch it ends in
+`Retry` (the request never left, or repeating it is harmless) or `Unsure`.
+"""
+
+from collections.abc import Generator, Mapping
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from dragoman.errors import Malformed
+from dragoman.model import Address, Media, Value
+
+Scope = Literal["message", "conversation", "method", "account"]
+Place = Literal["bearer", "path", "signature"]
+T = TypeVar("T")
+
+MAX_BODY = 1 << 20
+"""Bytes of a webhook's body that are read; more is refused with 413."""
+
+
+class Credential(Value):
+    """Names a secret without carrying it: a field of the account's settings, or one of its grants."""
+
+    name: str
+    workspace: str = ""
+
+
+class Part(Value):
+    """One part of a multipart body: a text, or a file that we keep."""
+
+    name: str
+    value: str = ""
+    media: Media | None = None
+    filename: str = ""
+
+
+class Http(Value):
+    """An HTTP request: one that came in (`body` is raw, header names are lower case), or one to make.
+
+    To make one give at most one of `body`, `json`, `form` and `parts`. A top-level value of `json` or
+    `form` may be a `Credential`: the client puts the secret there. `place` says where `auth` goes:
+    `Authorization: Bearer`, the text `{credential}` in the path, or a Standard Webhooks signature.
+    """
+
+    method: str = "POST"
+    url: str = ""
+    query: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    body: bytes = b""
+    json: dict[str, Any] | None = None
+    form: dict[str, Any] | None = None
+    parts: tuple[Part, ...] = ()
+    upload: Media | None = None
+    """A kept file that is the whole body."""
+    auth: Credential | None = None
+    place: Place = "bearer"
+    into: Literal["memory", "media"] = "memory"
+    """`media` streams the answer's body into the media store; it comes back as `Response.media`."""
+    timeout: float = 8.0
+    """Seconds until it counts as unanswered."""
+    repeatable: bool = False
+    """True when sending it twice has no visible effect."""
+    lane: str = ""
+    """The method's name for rate limits and metrics, for example `chat.postMessage`."""
+
+
+class Push(Value):
+    """A frame for the people connected to us: the browser chat and the terminal."""
+
+    channel: str
+    frame: dict[str, Any]
+
+
+class Response(Value):
+    """An HTTP response: one to give, or one that came (header names are lower case)."""
+
+    status: int = 200
+    headers: dict[str, str] = {}
+    body: bytes = b""
+    media: Media | None = None
+
+
+class Sent(Value, tag="sent"):
+    """The platform has it, under these ids."""
+
+    ids: tuple[str, ...] = ()
+
+
+class Retry(Value, tag="retry"):
+    """Not now; try again after so many seconds (None: the outbox's own backoff)."""
+
+    reason: str
+    after: float | None = None
+    scope: Scope = "message"
+
+
+class Refused(Value, tag="refused"):
+    """The platform will never take this; with scope `account` the account needs its operator."""
+
+    reason: str
+    scope: Scope = "message"
+
+
+class Moved(Value, tag="moved"):
+    """The conversation lives elsewhere now; send there."""
+
+    address: Address
+
+
+class Expired(Value, tag="expired"):
+    """The credential died. Yield it to have it renewed, then repeat the request once."""
+
+    credential: Credential
+
+
+class Unsure(Value, tag="unsure"):
+    """It may or may not have arrived."""
+
+    reason: str
+
+
+Outcome = Sent | Retry | Refused | Moved | Expired | Unsure
+Request = Http | Push | Expired
+Exchange = Generator[Request, Response, T]
+
+
+def decode(body: bytes | str, kind: type[T]) -> T:
+    """Decode JSON into `kind`; whatever is not that is `Malformed`, never another exception."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise Malformed(f"not the documented JSON: {error}") from error
+
+
+def decode_object(body: bytes | str) -> dict[str, Any]:
+    """Decode a JSON object of no particular shape; anything else is `Malformed`."""
+    return decode(body, dict[str, Any])
+
+
+def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Make a JSON response."""
+    content = {"content-type": "application/json; charset=utf-8", **(headers or {})}
+    return Response(status=status, headers=content, body=msgspec.json.encode(value))
+
+
+def text_response(text: str, status: int = 200) -> Response:
+    """Make a plain text response."""
+    return Response(status=status, headers={"content-type": "text/plain; charset=utf-8"}, body=text.encode())
+
+
+def run(exchange: Exchange[T], *answers: Response | Exception) -> T:
+    """Drive an exchange with prepared answers, without a network: an exception is thrown in at the `yield`.
+
+    Raises `IndexError` when it asks for more than was prepared.
+    """
+    queue = list(answers)
+    try:
+        next(exchange)
+        while True:
+            answer = queue.pop(0)
+            if isinstance(answer, Exception):
+                exchange.throw(answer)
+            else:
+                exchange.send(answer)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
