@@ -14,8 +14,27 @@ from urllib.parse import quote
 
 from dragoman import text
 from dragoman.errors import Forged, MediaRefused
-from dragoman.model import Attachment, Delivery, Event, Media, Message, Value, split_with
+from dragoman.model import Attachment, Delivery, Event, Media, Message, Value, setting, split_with
 from dragoman.wire import Exchange, Http, Outcome, Response
+
+__all__ = [
+    "Adapter",
+    "Capabilities",
+    "Known",
+    "Me",
+    "Mode",
+    "Passive",
+    "Payload",
+    "Polled",
+    "Probe",
+    "Rate",
+    "Receipt",
+    "Token",
+    "Unit",
+    "header",
+    "platform",
+    "setting",
+]
 
 Mode = Literal["webhook", "poll", "socket", "local"]
 Unit = Literal["", "thread", "channel", "sender"]
@@ -66,6 +85,8 @@ class Known(Value):
     me: Me = Me()
     keys: dict[str, Any] = {}
     cursor: str = ""
+    nonce: str = ""
+    """A fresh random text, for a happening that has no name of its own."""
 
 
 class Payload(Value):
@@ -125,11 +146,6 @@ class Token(Value):
     expires_in: float
 
 
-def setting(meaning: str, *, default: Any = dataclasses.MISSING) -> Any:
-    """Declare a setting of an adapter or plugin: `meaning` feeds the schema, the reference and the console."""
-    return dataclasses.field(default=default, metadata={"help": meaning})
-
-
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting, dataclasses.field))
 def platform(cls: type) -> type:
     """Make a class an adapter value: a frozen, keyword-only dataclass."""
@@ -145,6 +161,10 @@ class Adapter(abc.ABC):
     capabilities: ClassVar[Capabilities]
     unit: ClassVar[Unit] = "thread"
     """What a conversation is on this platform, unless the account's `conversation` says otherwise."""
+    explains: ClassVar[bool] = False
+    """True when the caller is our own user: what is not understood gets a 422 with the reason, instead of parking."""
+    replies_in_response: ClassVar[bool] = False
+    """True when requests may be held until their reply can be written into the response."""
 
     account: str = setting("The account's name; it is the table's own name.", default="")
     api_base: str = setting("Address of the platform's API: its own, a self-hosted one, or a simulator.", default="")
@@ -173,11 +193,11 @@ class Adapter(abc.ABC):
     def send(self, delivery: Delivery, known: Known) -> Exchange[Outcome]:
         """Carry out one action; never raises for a status, every answer ends in an `Outcome`."""
 
-    def answer(self, messages: Sequence[Message], event_id: str, event: Event) -> Response:
-        """Write the passive reply into the response (platforms with `Receipt.passive`)."""
+    def answer(self, messages: Sequence[Message], event: Event) -> Response:
+        """Write the passive reply to an event into the response (platforms with `Receipt.passive`)."""
         return Response()
 
-    def defer(self, event_id: str, event: Event) -> Response:
+    def defer(self, event: Event) -> Response:
         """Write the response for a passive reply that comes later (platforms with `Receipt.passive`)."""
         return Response(status=202)
 

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Iterable
 
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -14,6 +15,14 @@ from dragoman.errors import Forged
 def same(left: str | bytes, right: str | bytes) -> bool:
     """Compare in constant time; text is compared as UTF-8 (unpaired surrogates compare as themselves)."""
     return hmac.compare_digest(_bytes(left), _bytes(right))
+
+
+def same_as_any(given: str | bytes, candidates: Iterable[str | bytes]) -> bool:
+    """Compare with every candidate, in constant time whichever matches."""
+    found = False
+    for candidate in candidates:
+        found |= same(given, candidate)
+    return found
 
 
 def _bytes(value: str | bytes) -> bytes:

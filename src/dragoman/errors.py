@@ -5,6 +5,7 @@ DragomanError
 ├── Forged             the request is not the platform's: 401, nothing is stored
 │   └── UnknownKey     signed with a key that we have not fetched yet
 ├── Malformed          authentic, but not understood
+│   └── Undecodable    not even JSON, or nested too deep: 400
 ├── TooLarge           more bytes than we accept: 413
 ├── NoAnswer           a request of ours got no answer (`sent` tells whether it left)
 ├── PluginError        a plugin cannot be loaded, or broke its contract
@@ -48,6 +49,10 @@ class UnknownKey(Forged):
 
 class Malformed(DragomanError):
     """The bytes are authentic, but they are not what the platform documents."""
+
+
+class Undecodable(Malformed):
+    """The bytes are not the encoding that they should be, or nested too deep to read."""
 
 
 class TooLarge(DragomanError):

@@ -3,6 +3,7 @@
 All of them are frozen and keyword-only, encode to JSON by themselves, and compare by value.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal, Self, dataclass_transform
 
@@ -85,6 +86,11 @@ class Secret:
     @classmethod
     def _build(cls, value: str | list[str]) -> Self:
         return cls(value) if isinstance(value, str) else cls(*value)
+
+
+def setting(meaning: str, *, default: Any = dataclasses.MISSING) -> Any:
+    """Declare a setting of the service, an adapter or a plugin: `meaning` feeds the schema and the reference."""
+    return dataclasses.field(default=default, metadata={"help": meaning})
 
 
 class Address(Value):
@@ -186,8 +192,8 @@ class Event(Value):
     reply_to: str = ""
     value: dict[str, Any] = {}
     at: float = 0.0
-    receipt: int = 0
-    """The store's number of the receipt that brought it (0 before it is stored)."""
+    hold: float = 0.0
+    """Replies within so many seconds belong into the response of the request that brought the event."""
 
     @property
     def message_type(self) -> str:
@@ -289,8 +295,20 @@ class Delivery(Value):
     attempt: int = 1
     fence: int = 0
     at: float = 0.0
+    received_at: float = 0.0
+    """When the message that it answers was received (0: it answers none)."""
     not_after: float = 0.0
     ids: tuple[str, ...] = ()
+
+
+class Line(Value):
+    """One line of a conversation's history, oldest first; `by` is `person` or `bot`."""
+
+    by: Literal["person", "bot"]
+    text: str
+    at: float
+    id: str
+    name: str = ""
 
 
 def split_with(message: Message, pieces: Callable[[str], Iterable[str]]) -> tuple[Message, ...]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from dragoman.errors import Malformed
+from dragoman.errors import Malformed, Undecodable
 from dragoman.model import Address, Media, Value
 
 Scope = Literal["message", "conversation", "method", "account"]
@@ -129,11 +129,13 @@ Exchange = Generator[Request, Response, T]
 
 
 def decode(body: bytes | str, kind: type[T]) -> T:
-    """Decode JSON into `kind`; whatever is not that is `Malformed`, never another exception."""
+    """Decode JSON into `kind`; raises `Undecodable` for what is no JSON, `Malformed` for what is another shape."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+    except msgspec.ValidationError as error:
         raise Malformed(f"not the documented JSON: {error}") from error
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise Undecodable("not JSON, or nested too deep") from error
 
 
 def decode_object(body: bytes | str) -> dict[str, Any]:

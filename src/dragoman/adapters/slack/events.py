@@ -1,0 +1,205 @@
+"""Reading the Events API: messages, their edits and deletions, reactions, and what befalls the installation.
+
+Source: docs.slack.dev, "Events API", "message event", "reaction_added event", "app_rate_limited event".
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from dragoman import wire
+from dragoman.adapter import Receipt
+from dragoman.adapters.slack.origin import Origin, Place, brought, ignored, milliseconds, moment, need
+from dragoman.adapters.slack.payloads import Content, Envelope, Kind, MessageEvent, ReactionEvent
+from dragoman.errors import Malformed
+from dragoman.model import Event, Sender
+
+
+def read(origin: Origin, body: bytes) -> Receipt:
+    """Read one JSON body."""
+    envelope = wire.decode(body, Envelope)
+    reader = ENVELOPES.get(envelope.type)
+    return reader(origin, envelope) if reader else ignored(f"kind:{envelope.type}")
+
+
+def _challenge(_: Origin, envelope: Envelope) -> Receipt:
+    return Receipt(response=wire.text_response(envelope.challenge), ignored=("url_verification",))
+
+
+def _callback(origin: Origin, envelope: Envelope) -> Receipt:
+    inner = bytes(envelope.event)
+    kind = wire.decode(inner, Kind).type
+    reader = EVENTS.get(kind)
+    return reader(_surrounded(origin, envelope), inner) if reader else ignored(f"kind:{kind}")
+
+
+def _surrounded(origin: Origin, envelope: Envelope) -> Origin:
+    """Add the envelope's facts; it names our bot too, for an account that does not know it yet."""
+    bots = (each.user_id for each in envelope.authorizations or () if each.is_bot and each.user_id)
+    me = origin.me if origin.me.id else msgspec.structs.replace(origin.me, id=next(bots, ""))
+    return dataclasses.replace(
+        origin,
+        me=me,
+        workspace=envelope.team_id or "",
+        app_id=envelope.api_app_id or "",
+        event_id=envelope.event_id or "",
+    )
+
+
+def _rate_limited(origin: Origin, envelope: Envelope) -> Receipt:
+    minute = envelope.minute_rate_limited
+    surrounded = _surrounded(origin, envelope)
+    key = surrounded.key("app_rate_limited", str(minute))
+    return brought(_reported(surrounded, key, {"event": "app_rate_limited"}, float(minute)))
+
+
+def _account_event(origin: Origin, inner: bytes) -> Receipt:
+    kind = wire.decode(inner, Kind).type
+    value = {"event": kind, "event_id": origin.event_id}
+    return brought(_reported(origin, origin.key(kind, origin.event_id), value, milliseconds(origin.now)))
+
+
+def _reported(origin: Origin, key: str, value: dict[str, Any], at: float) -> Event:
+    """Make an event about the whole installation: it has no channel and no sender."""
+    nowhere, nobody = Place(channel=""), Sender(id="")
+    return origin.event(nowhere, key=key, kind="platform_event", sender=nobody, wants_turn=False, value=value, at=at)
+
+
+def _message(origin: Origin, inner: bytes) -> Receipt:
+    event = wire.decode(inner, MessageEvent)
+    reader = SUBTYPES.get(event.subtype or "")
+    return reader(origin, event) if reader else ignored(f"kind:message.{event.subtype}")
+
+
+def _mention(origin: Origin, inner: bytes) -> Receipt:
+    """Read `app_mention`: the same happening as the channel's `message`, and a mention by definition."""
+    said = _said(origin, wire.decode(inner, MessageEvent))
+    events = (msgspec.structs.replace(event, mentions_bot=True) for event in said.events)
+    return Receipt(events=tuple(events), ignored=said.ignored)
+
+
+def _said(origin: Origin, event: MessageEvent) -> Receipt:
+    if reason := origin.outsider(event):
+        return ignored(reason)
+    user, channel, ts = need(event.user), need(event.channel), need(event.ts)
+    value: dict[str, Any] = {"event_id": origin.event_id}
+    if event.thread_ts and event.thread_ts != ts:
+        value |= {"root_id": event.thread_ts, "reply_to_bot": _is_ours(origin, event.parent_user_id)}
+    return brought(
+        origin.event(
+            origin.place(channel, channel_type=event.channel_type, thread=event.thread_ts, ts=ts),
+            key=origin.key(channel, ts),
+            kind="message",
+            sender=Sender(id=user),
+            message_id=ts,
+            value=value,
+            at=moment(ts),
+            **origin.words(event),
+        )
+    )
+
+
+def _edited(origin: Origin, event: MessageEvent) -> Receipt:
+    """Read `message_changed`, which is also how link previews and reply counts arrive: those are no edits."""
+    if event.message is None:
+        raise Malformed("a change without the changed message")
+    after, before = event.message, event.previous_message or Content()
+    if after.subtype == "tombstone":  # the root of a thread was deleted: its place is kept
+        return _deleted(origin, event)
+    if reason := origin.outsider(after):
+        return ignored(reason)
+    if not after.edited and (after.text or "") == (before.text or ""):
+        return ignored("unfurl")
+    ts = need(after.ts or before.ts)
+    revision = (after.edited and after.edited.ts) or need(event.ts or event.event_ts)
+    return brought(
+        origin.event(
+            origin.place(need(event.channel), channel_type=event.channel_type, thread=after.thread_ts, ts=ts),
+            key=origin.key(event.channel, ts, revision),
+            kind="edit",
+            wants_turn=False,
+            sender=Sender(id=need(after.user or before.user)),
+            message_id=ts,
+            value={"event_id": origin.event_id},
+            at=moment(revision),
+            **origin.words(after),
+        )
+    )
+
+
+def _deleted(origin: Origin, event: MessageEvent) -> Receipt:
+    gone = event.previous_message or Content()
+    if reason := origin.outsider(gone):
+        return ignored(reason)
+    ts = need(event.deleted_ts or gone.ts)
+    return brought(
+        origin.event(
+            origin.place(need(event.channel), channel_type=event.channel_type, thread=gone.thread_ts, ts=ts),
+            key=origin.key(event.channel, ts),
+            kind="delete",
+            wants_turn=False,
+            sender=Sender(id=gone.user or ""),
+            message_id=ts,
+            value={"event_id": origin.event_id},
+            at=moment(need(event.ts or event.event_ts)),
+        )
+    )
+
+
+def _reaction(origin: Origin, inner: bytes) -> Receipt:
+    """Read a reaction; one that was taken back has an empty `emoji`."""
+    event = wire.decode(inner, ReactionEvent)
+    if reason := origin.outsider(Content(user=event.user)):
+        return ignored(reason)
+    if event.item.type != "message":
+        return ignored(f"kind:{event.type}.{event.item.type}")
+    channel, ts, when = need(event.item.channel), need(event.item.ts), need(event.event_ts)
+    emoji = event.reaction if event.type == "reaction_added" else ""
+    return brought(
+        origin.event(
+            origin.place(channel, ts=ts),
+            key=origin.key(channel, ts, event.user, event.reaction, when),
+            kind="reaction",
+            wants_turn=False,
+            sender=Sender(id=event.user),
+            message_id=ts,
+            value={
+                "event_id": origin.event_id,
+                "emoji": emoji,
+                "reply_to_bot": _is_ours(origin, event.item_user),
+            },
+            at=moment(when),
+        )
+    )
+
+
+def _is_ours(origin: Origin, user: str | None) -> bool:
+    return bool(user) and user == origin.me.id
+
+
+ENVELOPES: Final[dict[str, Callable[[Origin, Envelope], Receipt]]] = {
+    "url_verification": _challenge,
+    "event_callback": _callback,
+    "app_rate_limited": _rate_limited,
+}
+
+EVENTS: Final[dict[str, Callable[[Origin, bytes], Receipt]]] = {
+    "message": _message,
+    "app_mention": _mention,
+    "reaction_added": _reaction,
+    "reaction_removed": _reaction,
+    "app_uninstalled": _account_event,
+    "tokens_revoked": _account_event,
+}
+
+SUBTYPES: Final[dict[str, Callable[[Origin, MessageEvent], Receipt]]] = {
+    "": _said,
+    "file_share": _said,
+    "thread_broadcast": _said,
+    "me_message": _said,
+    "bot_message": _said,
+    "message_changed": _edited,
+    "message_deleted": _deleted,
+}

@@ -1,0 +1,148 @@
+"""Where a payload comes from, and how an event is made there."""
+
+import dataclasses
+import math
+from typing import Any, Final
+
+from dragoman.adapter import Adapter, Me, Receipt
+from dragoman.adapters.slack import mrkdwn
+from dragoman.adapters.slack.payloads import Content, File
+from dragoman.errors import Malformed
+from dragoman.model import Address, Attachment, AttachmentKind, ChatKind, Event, Sender
+
+KINDS: Final[dict[str, AttachmentKind]] = {"image": "image", "audio": "audio", "video": "video"}
+WITHOUT_BYTES: Final = frozenset({"tombstone", "hidden_by_limit"})
+"""Modes of a file that was deleted, or that the workspace's plan no longer shows."""
+
+SLACKBOT: Final = "USLACKBOT"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """A spot in a workspace: a channel, and the thread in which our reply will live."""
+
+    channel: str
+    thread: str = ""
+    kind: ChatKind = "group"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What surrounds a payload: the account, who we are in it, the clock, the workspace and the app."""
+
+    adapter: Adapter
+    me: Me
+    now: float
+    workspace: str = ""
+    app_id: str = ""
+    event_id: str = ""
+
+    def outsider(self, content: Content) -> str:
+        """Say why its author does not count: `self`, `bot`, or nothing for a person.
+
+        The envelope's `api_app_id` alone proves nothing, it is in every event; only the message's own does.
+        """
+        own = (
+            (content.user, self.me.id),
+            (content.bot_id, self.me.bot_id),
+            (content.app_id, self.me.app_id),
+            (content.app_id, self.app_id),
+        )
+        if any(theirs and theirs == ours for theirs, ours in own):
+            return "self"
+        automatic = content.bot_id or content.subtype == "bot_message" or content.user == SLACKBOT
+        return "bot" if automatic else ""
+
+    def place(self, channel: str, *, channel_type: str | None = None, thread: str | None = "", ts: str = "") -> Place:
+        """Find where our reply to the message `ts` will live.
+
+        A top-level message of a channel opens its own thread there, unless the account keeps whole
+        channels together; a direct chat has threads only where the person opened one.
+        """
+        direct = channel_type == "im" or channel.startswith("D")
+        opens = not direct and (self.adapter.conversation or self.adapter.unit) == "thread"
+        replied = thread if thread and thread != ts else ""
+        return Place(channel=channel, thread=replied or (ts if opens else ""), kind="direct" if direct else "group")
+
+    def event(self, place: Place, *, key: str, kind: str, sender: Sender, **facts: Any) -> Event:
+        """Make an event at a place; `facts` are the event's other fields, and `ticket` is the address's."""
+        ticket = facts.pop("ticket", {})
+        return Event(
+            key=key,
+            kind=kind,
+            account=self.adapter.account,
+            platform=self.adapter.platform,
+            conversation=self.adapter.place(
+                place.channel, workspace=self.workspace, thread=place.thread, sender=sender.id
+            ),
+            address=Address(
+                account=self.adapter.account,
+                workspace=self.workspace,
+                channel=place.channel,
+                thread=place.thread,
+                ticket=ticket,
+            ),
+            sender=sender,
+            chat_kind=place.kind,
+            **facts,
+        )
+
+    def key(self, *parts: str) -> str:
+        """Name a happening of this workspace."""
+        return "/".join((self.workspace, *parts))
+
+    def words(self, content: Content) -> dict[str, Any]:
+        """Return what a message says, as facts of an event."""
+        text = mrkdwn.written(content.text, content.blocks)
+        mentions = mrkdwn.mentions(text, self.me.id)
+        return {
+            "text": mrkdwn.clean(text, self.me.id),
+            "text_as_sent": text,
+            "mentions": mentions,
+            "mentions_bot": any(mention.is_bot for mention in mentions),
+            "attachments": tuple(attachment(file) for file in content.files or () if file.mode not in WITHOUT_BYTES),
+        }
+
+
+def attachment(file: File) -> Attachment:
+    """Return a shared file as an attachment; one of Slack Connect has its address asked for when it is fetched."""
+    return Attachment(
+        kind=KINDS.get((file.mimetype or "").partition("/")[0], "file"),
+        id=file.id,
+        url=file.url_private_download or file.url_private or "",
+        name=file.name or "",
+        mime=file.mimetype or "",
+        size=file.size,
+        value={"file_access": file.file_access} if file.file_access else {},
+    )
+
+
+def moment(ts: str) -> float:
+    """Return the time of a `ts` ("seconds.micro", never a float) in epoch seconds, truncated to milliseconds."""
+    seconds, _, fraction = ts.partition(".")
+    digits = seconds + (fraction + "000")[:3]
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 15):
+        raise Malformed(f"not a ts: {ts[:40]!r}")
+    return int(digits) / 1000
+
+
+def milliseconds(now: float) -> float:
+    """Truncate the clock to milliseconds, for what comes without a time of its own."""
+    return math.floor(now * 1000) / 1000
+
+
+def brought(*events: Event) -> Receipt:
+    """Return a receipt that brought events."""
+    return Receipt(events=events)
+
+
+def ignored(reason: str) -> Receipt:
+    """Return a receipt that brought nothing, and why."""
+    return Receipt(ignored=(reason,))
+
+
+def need(value: str | None) -> str:
+    """Return a field without which the event means nothing; raises `Malformed`."""
+    if not value:
+        raise Malformed("a documented field is missing")
+    return value

@@ -1,0 +1,216 @@
+"""A turn: one event handled. Handlers add effects to it; they are committed all together or not at all."""
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from dragoman.errors import MediaRefused
+from dragoman.model import (
+    Answer,
+    Attachment,
+    Button,
+    Delete,
+    Edit,
+    Effect,
+    Event,
+    Line,
+    Media,
+    Message,
+    React,
+    Remember,
+    Say,
+    Typing,
+)
+
+STATE_VERSION = 1
+
+
+class World(Protocol):
+    """What a turn may ask for while it runs; the service gives one backed by the store, tests one in memory."""
+
+    async def once(
+        self, turn: str, name: str, step: Callable[..., Awaitable[Any]], arguments: Sequence[Any], *, repeat: bool
+    ) -> Any:
+        """Run a step unless its result is journaled already."""
+
+    async def history(self, conversation: str, limit: int) -> Sequence[Line]:
+        """Read what was said before this event."""
+
+    async def fetch(self, attachment: Attachment) -> Media:
+        """Fetch an attachment into the media store."""
+
+    async def memory(self, person: str, key: str) -> Any:
+        """Read what is remembered of a person."""
+
+
+class NoWorld:
+    """The world of a turn without a store: nothing was said, nothing is remembered, nothing can be fetched."""
+
+    async def once(
+        self, turn: str, name: str, step: Callable[..., Awaitable[Any]], arguments: Sequence[Any], *, repeat: bool
+    ) -> Any:
+        """Run the step: without a store there is no replay either."""
+        return await step(*arguments)
+
+    async def history(self, conversation: str, limit: int) -> Sequence[Line]:
+        """Return nothing."""
+        return ()
+
+    async def fetch(self, attachment: Attachment) -> Media:
+        """Refuse."""
+        raise MediaRefused("no platform is connected")
+
+    async def memory(self, person: str, key: str) -> Any:
+        """Return nothing."""
+        return None
+
+
+class Turn:
+    """The one argument of every handler: the event, what is remembered, and what is wanted.
+
+    `id` stays the same when a crash replays the turn: use it as idempotency key for calls outside.
+    `settings` are the plugin's; `resource` is what its lifespan yielded; `now` is in epoch seconds.
+    """
+
+    def __init__(
+        self,
+        turn_id: str,
+        event: Event,
+        *,
+        state: Mapping[str, Any] | None = None,
+        now: float = 0.0,
+        world: World | None = None,
+    ) -> None:
+        self.id = turn_id
+        self.event = event
+        self.now = now
+        self.state: dict[str, Any] = {"v": STATE_VERSION, **(state or {})} if state else {}
+        self.effects: list[Effect] = []
+        self.plugin = ""
+        self.settings: Any = None
+        self.resource: Any = None
+        self.context: dict[str, Any] | None = None
+        """The context that plugins with `process` pass on to one another."""
+        self._world: World = world or NoWorld()
+
+    @property
+    def text(self) -> str:
+        """What was said, without the bot's own mention."""
+        return self.event.text
+
+    @property
+    def person(self) -> str:
+        """Who this is: the identity under which a person's memory is kept."""
+        return f"{self.event.account}/{self.event.address.workspace}/{self.event.sender.id}"
+
+    def say(
+        self,
+        message: str | Message,
+        *,
+        buttons: Iterable[Button | str] = (),
+        attachments: Iterable[Attachment] = (),
+        reply_to: str = "",
+    ) -> None:
+        """Say something in the conversation: CommonMark, with buttons (a text is its own value) and attachments."""
+        if isinstance(message, str):
+            message = Message(text=message, reply_to=reply_to)
+        extra = tuple(button if isinstance(button, Button) else Button(text=button, value=button) for button in buttons)
+        whole = Message(
+            text=message.text,
+            attachments=(*message.attachments, *attachments),
+            buttons=(*message.buttons, *extra),
+            reply_to=message.reply_to or reply_to,
+        )
+        self.effects.append(Say(message=whole))
+
+    def edit(self, message_id: str, text: str) -> None:
+        """Replace the text of a message that the bot sent."""
+        self.effects.append(Edit(message_id=message_id, message=Message(text=text)))
+
+    def delete(self, message_id: str) -> None:
+        """Take back a message that the bot sent."""
+        self.effects.append(Delete(message_id=message_id))
+
+    def react(self, emoji: str, message_id: str = "") -> None:
+        """Put an emoji on a message: by default on the one that this turn handles."""
+        self.effects.append(React(message_id=message_id or self.event.message_id, emoji=emoji))
+
+    def typing(self) -> None:
+        """Show that an answer is being written, where the platform can."""
+        self.effects.append(Typing())
+
+    def answer(self, text: str = "") -> None:
+        """Answer the pressed button that this turn handles, with a short notice where the platform shows one."""
+        self.effects.append(Answer(interaction_id=str(self.event.value.get("interaction_id", "")), text=text))
+
+    def remember(self, key: str, value: Any, *, of: str = "conversation") -> None:
+        """Keep a JSON value of the conversation, or (`of="person"`) of the person across conversations."""
+        if of == "person":
+            self.effects.append(Remember(scope="person", key=key, value=value))
+            return
+        memory = {**self.state.get("memory", {}), key: value}
+        self._set(memory=memory)
+
+    async def recall(self, key: str, *, of: str = "conversation") -> Any:
+        """Read a remembered value; None when nothing is."""
+        if of == "person":
+            return await self._world.memory(self.person, key)
+        return self.state.get("memory", {}).get(key)
+
+    def ask(
+        self,
+        question: str | Message,
+        then: Callable[..., Awaitable[object]],
+        *,
+        within: float = 600.0,
+        buttons: Iterable[Button | str] = (),
+        **bound: Any,
+    ) -> None:
+        """Ask, and hand the next message of this conversation to `then`, as its first unbound argument.
+
+        `bound` are JSON values for other arguments of it. The question expires after `within` seconds.
+        """
+        self.say(question, buttons=buttons)
+        name = getattr(then, "__name__", "")
+        self._set(ask={"plugin": self.plugin, "handler": name, "bound": bound, "until": self.now + within})
+
+    def forget_question(self) -> None:
+        """Drop the pending question, if there is one."""
+        self.state.pop("ask", None)
+
+    async def once(self, name: str, step: Callable[..., Awaitable[Any]], *arguments: Any, repeat: bool = True) -> Any:
+        """Run a dear step (a model call, a payment) and journal its JSON result under this name.
+
+        A replay of the turn gets the result without running it again. If the process died while it ran, it is
+        run again, or with `repeat=False` refused as `PluginError`, because nobody knows whether it happened.
+        """
+        return await self._world.once(self.id, f"{self.plugin}/{name}", step, arguments, repeat=repeat)
+
+    async def history(self, limit: int = 20) -> Sequence[Line]:
+        """Read the last lines of this conversation, oldest first, without the message of this turn."""
+        return await self._world.history(self.event.conversation, limit)
+
+    async def fetch(self, attachment: Attachment) -> Media:
+        """Fetch an attachment of the event into the media store; raises `MediaRefused`."""
+        return await self._world.fetch(attachment)
+
+    def _set(self, **values: Any) -> None:
+        self.state = {"v": STATE_VERSION, **self.state, **values}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mark:
+    """Where a turn stood before a handler ran, to undo what a handler that declined had added."""
+
+    state: dict[str, Any]
+    effects: int
+
+    @classmethod
+    def of(cls, turn: Turn) -> "Mark":
+        """Remember where a turn stands."""
+        return cls(state=dict(turn.state), effects=len(turn.effects))
+
+    def restore(self, turn: Turn) -> None:
+        """Drop what was added since."""
+        turn.state = self.state
+        del turn.effects[self.effects :]

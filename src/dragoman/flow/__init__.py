@@ -1,0 +1,1 @@
+"""The straight line: receive, listen, work, deliver, tick; and the one way out into the network."""

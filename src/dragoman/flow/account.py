@@ -1,0 +1,61 @@
+"""The accounts of this installation, as the line sees them: an immutable snapshot and what was learned."""
+
+import dataclasses
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from dragoman.adapter import Adapter, Known, Me
+from dragoman.engine.plugin import Loaded
+from dragoman.engine.route import Policy
+from dragoman.store.base import Store
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Account:
+    """One bot identity on one platform: how it speaks, its manners, and who answers for it."""
+
+    name: str
+    adapter: Adapter
+    policy: Policy
+    plugins: tuple[Loaded, ...] = ()
+
+    @property
+    def platform(self) -> str:
+        """The platform's name, for metrics."""
+        return self.adapter.platform
+
+
+class Accounts:
+    """All accounts by name, with the identities that probing taught us."""
+
+    def __init__(self, accounts: Iterable[Account], clock: Callable[[], float]) -> None:
+        self._accounts = {account.name: account for account in accounts}
+        self._me: dict[str, Me] = {}
+        self._clock = clock
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(self._accounts.values())
+
+    def get(self, name: str) -> Account | None:
+        """Return an account by its name, None when there is none."""
+        return self._accounts.get(name)
+
+    def known(self, account: Account, cursor: str = "") -> Known:
+        """Return what an adapter may know now."""
+        me = self._me.get(account.name, Me())
+        return Known(now=self._clock(), me=me, cursor=cursor, nonce=secrets.token_hex(16))
+
+    async def recall(self, store: Store) -> None:
+        """Read the identities that were learned before."""
+        for name in self._accounts:
+            kept = await store.recall(f"me:{name}")
+            if kept:
+                self._me[name] = msgspec.json.decode(kept, type=Me)
+
+    async def learn(self, store: Store, account: Account, me: Me) -> None:
+        """Keep who an account is."""
+        if me != self._me.get(account.name):
+            self._me[account.name] = me
+            await store.keep(f"me:{account.name}", msgspec.json.encode(me).decode())

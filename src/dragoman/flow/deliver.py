@@ -1,0 +1,112 @@
+"""The way out: take deliveries in order, perform them at the platform's pace, settle what came of them."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from dragoman import telemetry
+from dragoman.errors import DragomanError, NoAnswer
+from dragoman.flow import retry
+from dragoman.flow.account import Account
+from dragoman.flow.context import Context
+from dragoman.flow.pace import Pacer
+from dragoman.model import Delivery
+from dragoman.store.base import Decision, Later, Parked, Pause, Settled
+from dragoman.wire import Outcome, Refused, Retry, Unsure
+
+POLL: Final = 0.25
+"""Seconds between looks, should no hint come."""
+STOP: Final = 10.0
+"""Seconds that deliveries under way get when the service stops."""
+
+log = telemetry.logger("deliver")
+
+
+async def deliver(context: Context) -> None:
+    """Deliver until told to stop; then let what is under way end."""
+    running: set[asyncio.Task[None]] = set()
+    pacer = Pacer()
+    while not context.stopping.is_set():
+        free = context.limits.sends - len(running)
+        taken = await _take(context, free) if free > 0 else ()
+        telemetry.crash.passed("c9") if taken else None
+        for delivery in taken:
+            task = asyncio.create_task(_guarded(context, pacer, delivery))
+            running.add(task)
+            task.add_done_callback(running.discard)
+        if free <= 0:
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        elif not taken:
+            await context.store.wait("deliver", POLL)
+    if running:
+        await asyncio.wait(running, timeout=STOP)
+
+
+async def _take(context: Context, limit: int) -> Sequence[Delivery]:
+    try:
+        return await context.store.take(limit)
+    except Exception as error:  # noqa: BLE001 - the loop outlives whatever the store meets
+        log.error("take.failed", reason=str(error))
+        await asyncio.sleep(POLL)
+        return ()
+
+
+async def _guarded(context: Context, pacer: Pacer, delivery: Delivery) -> None:
+    """Deliver once and settle; whatever goes wrong here is parked where the operator sees it."""
+    try:
+        account = context.accounts.get(delivery.address.account)
+        if account is None:
+            await context.store.settle(delivery, Parked(reason="its account is not configured any more"))
+            return
+        wait = pacer.reserve(delivery, account.adapter.capabilities.rates, context.clock())
+        if wait > 0:
+            await context.store.settle(delivery, Later(after=wait, reason="the platform's pace", attempted=False))
+            return
+        await _deliver(context, account, delivery)
+    except Exception as error:  # noqa: BLE001 - the outer loop: an adapter's bug must not stop the others
+        log.error("delivery.broke", delivery=delivery.id, error=telemetry.where(error))
+        await _park_broken(context, delivery, type(error).__name__)
+
+
+async def _park_broken(context: Context, delivery: Delivery, reason: str) -> None:
+    try:
+        await context.store.settle(delivery, Parked(reason=f"the adapter broke: {reason}"))
+    except DragomanError as error:
+        log.error("settle.failed", delivery=delivery.id, reason=str(error))
+
+
+async def _deliver(context: Context, account: Account, delivery: Delivery) -> None:
+    began = context.clock()
+    outcome = await _perform(context, account, delivery)
+    telemetry.crash.passed("c10")
+    window = account.adapter.capabilities.idempotent_send
+    decision = retry.decide(delivery, outcome, window, context.clock(), random.random)
+    await context.store.settle(delivery, decision)
+    telemetry.crash.passed("c11")
+    _report(account, delivery, decision, began, context.clock())
+
+
+async def _perform(context: Context, account: Account, delivery: Delivery) -> Outcome:
+    exchange = account.adapter.send(delivery, context.accounts.known(account))
+    try:
+        return await context.client.perform(account, exchange)
+    except NoAnswer as silence:
+        return Unsure(reason=silence.reason) if silence.sent else Retry(reason=silence.reason)
+    except DragomanError as error:
+        return Refused(reason=str(error))
+
+
+def _report(account: Account, delivery: Delivery, decision: Decision, began: float, ended: float) -> None:
+    outcome = {Settled: "sent", Parked: "parked", Pause: "paused"}.get(type(decision), "retry")
+    platform = account.platform
+    telemetry.deliveries.labels(platform, outcome).inc()
+    telemetry.stage_seconds.labels("deliver", platform).observe(max(0.0, ended - began))
+    if isinstance(decision, Settled):
+        log.info("delivered", delivery=delivery.id, attempt=delivery.attempt)
+        if delivery.received_at:
+            telemetry.reply_seconds.labels(platform).observe(max(0.0, ended - delivery.received_at))
+    else:
+        log.warning(f"delivery.{outcome}", delivery=delivery.id, attempt=delivery.attempt, reason=decision.reason)
+    if isinstance(decision, Pause):
+        telemetry.paused.labels(account.name).set(1)

@@ -1,0 +1,156 @@
+"""The door: verify, parse, accept; only what is committed is acknowledged.
+
+What the caller is told decides what the platform does next. Forged: 401, nothing is stored. Not
+understood though genuine: parked and 200, because a 4xx would make a platform retry or switch us off;
+our own callers (a passive account) get a 422. Store away: 503, the platform retries.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from dragoman import telemetry
+from dragoman.adapter import Passive, Receipt
+from dragoman.errors import Forged, Malformed, StoreAway, Undecodable
+from dragoman.flow.account import Account
+from dragoman.flow.context import Context
+from dragoman.model import Delivery, Event, Message, Say
+from dragoman.store.base import Accepted, Parked, Settled, Times
+from dragoman.wire import Http, Response, json_response
+
+RETRY_AFTER: Final = "5"
+"""Seconds after which a platform may come back when the store is away."""
+
+log = telemetry.logger("receive")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What to write to the caller, and the deliveries that are settled by writing it."""
+
+    response: Response
+    deliveries: Sequence[Delivery] = ()
+
+
+async def receive(context: Context, account: Account, request: Http) -> Answer:
+    """Take a request through the first three stages, and wait for the reply where the platform wants it."""
+    known = context.accounts.known(account)
+    received = context.clock()
+    telemetry.crash.passed("c1")
+    try:
+        payload = account.adapter.verify(request, known)
+    except Forged as forgery:
+        return Answer(response=_refuse(account, 401, "forged", str(forgery)))
+    authenticated = context.clock()
+    telemetry.crash.passed("c2")
+    try:
+        receipt = account.adapter.parse(payload, known)
+    except Undecodable as error:
+        return Answer(response=_refuse(account, 400, "undecodable", str(error)))
+    except Malformed as error:
+        return Answer(response=await _misunderstood(context, account, payload.body, str(error)))
+    times = Times(received=received, authenticated=authenticated, parsed=context.clock())
+    try:
+        accepted = await accept(context, account, msgspec.structs.replace(receipt, raw=payload.body), times)
+    except StoreAway as away:
+        return Answer(response=unavailable(account, str(away)))
+    telemetry.crash.passed("c3")
+    if receipt.passive is None or not accepted:
+        return Answer(response=receipt.response)
+    return await _passive_reply(context, account, receipt.events[0], accepted[0], receipt.passive)
+
+
+async def accept(
+    context: Context, account: Account, receipt: Receipt, times: Times, cursor: str | None = None
+) -> tuple[Accepted, ...]:
+    """Store what a receipt brought, with the cursor in the same transaction; counts the outcomes."""
+    if receipt.events and (reason := context.store.full()):
+        raise StoreAway(reason)
+    keep = {f"cursor:{account.name}": cursor} if cursor is not None else None
+    accepted = await context.store.accept(account.name, receipt, times, keep)
+    for item in accepted:
+        _count(account, "duplicate" if item.duplicate else "accepted")
+    for reason in receipt.ignored:
+        _count(account, f"ignored:{reason.partition(':')[0]}")
+    if accepted:
+        _observe(account, times)
+        log.info("accepted", account=account.name, events=[item.id for item in accepted])
+    return accepted
+
+
+def _count(account: Account, outcome: str) -> None:
+    telemetry.events.labels(account.name, account.platform, outcome).inc()
+
+
+def _observe(account: Account, times: Times) -> None:
+    platform = account.platform
+    telemetry.stage_seconds.labels("authenticate", platform).observe(max(0.0, times.authenticated - times.received))
+    telemetry.stage_seconds.labels("parse", platform).observe(max(0.0, times.parsed - times.authenticated))
+
+
+def _refuse(account: Account, status: int, kind: str, reason: str) -> Response:
+    telemetry.refusals.labels(account.name, kind).inc()
+    log.warning("refused", account=account.name, reason=kind, detail=reason)
+    return problem(status, kind, "the request carries no valid proof" if status == 401 else reason)
+
+
+def problem(status: int, title: str, detail: str) -> Response:
+    """Return an `application/problem+json` response (RFC 9457)."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return json_response(body, status, {"content-type": "application/problem+json"})
+
+
+def unavailable(account: Account, reason: str) -> Response:
+    """Return the 503 that makes a platform come back."""
+    telemetry.refusals.labels(account.name, "store_away").inc()
+    log.error("store.away", account=account.name, reason=reason)
+    away = problem(503, "unavailable", "nothing can be stored at the moment; try again")
+    return msgspec.structs.replace(away, headers={**away.headers, "retry-after": RETRY_AFTER})
+
+
+async def _misunderstood(context: Context, account: Account, raw: bytes, reason: str) -> Response:
+    if account.adapter.explains:
+        return _refuse(account, 422, "malformed", reason)
+    try:
+        parked = await context.store.park(account.name, raw, reason)
+    except StoreAway as away:
+        return unavailable(account, str(away))
+    _count(account, "parked")
+    log.warning("parked", account=account.name, id=parked, reason=reason)
+    return Response()
+
+
+async def _passive_reply(
+    context: Context, account: Account, event: Event, accepted: Accepted, passive: Passive
+) -> Answer:
+    """Hold the request until its turn is over or the time is up; a repeat gets the same answer again."""
+    if not await context.store.finished(accepted.id, passive.seconds):
+        return Answer(response=account.adapter.defer(event))
+    fresh = await context.store.reply(accepted.id)
+    deliveries = fresh or await context.store.replies(accepted.id)
+    messages = [_message(delivery) for delivery in deliveries if isinstance(delivery.action, Say)]
+    if not messages and await context.reader.status(accepted.id) == "parked":
+        detail = f"the message e{accepted.id} could not be answered; it is set aside for the operator"
+        return Answer(response=problem(500, "parked", detail))
+    return Answer(response=account.adapter.answer(messages, event), deliveries=fresh)
+
+
+def _message(delivery: Delivery) -> Message:
+    return delivery.action.message if isinstance(delivery.action, Say) else Message()
+
+
+async def written(context: Context, account: Account, answer: Answer, *, began: bool, ended: bool) -> None:
+    """Settle what went into a response: delivered, given back to the later path, or unsure."""
+    if not answer.deliveries:
+        return
+    if not began:
+        await context.store.hand_back(answer.deliveries)
+        return
+    now = context.clock()
+    for delivery in answer.deliveries:
+        unsure = Parked(reason="unsure: the connection closed while the response was written")
+        await context.store.settle(delivery, Settled() if ended else unsure)
+        telemetry.deliveries.labels(account.platform, "sent" if ended else "parked").inc()
+        telemetry.reply_seconds.labels(account.platform).observe(max(0.0, now - delivery.received_at))

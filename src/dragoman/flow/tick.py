@@ -1,0 +1,71 @@
+"""The clockwork beside the line: sweep, prune, count, and watch the loop's lag."""
+
+import asyncio
+import dataclasses
+from typing import Final
+
+from dragoman import telemetry
+from dragoman.errors import DragomanError
+from dragoman.flow.context import Context
+from dragoman.flow.media import MediaStore
+
+BEAT: Final = 0.5
+"""Seconds between two looks at the loop's lag."""
+SWEEP: Final = 2.0
+PRUNE: Final = 3600.0
+DAY: Final = 86_400.0
+
+log = telemetry.logger("tick")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Keep:
+    """How long things are kept, in seconds."""
+
+    messages: float = 90 * DAY
+    raw: float = 7 * DAY
+    media: float = 7 * DAY
+
+
+async def tick(context: Context, media: MediaStore, keep: Keep) -> None:
+    """Keep house until cancelled."""
+    loop = asyncio.get_running_loop()
+    swept, pruned = loop.time(), loop.time() - PRUNE + 60
+    while True:
+        before = loop.time()
+        await asyncio.sleep(BEAT)
+        now = loop.time()
+        telemetry.loop_lag.set(max(0.0, now - before - BEAT))
+        try:
+            if now - swept >= SWEEP:
+                swept = now
+                await _sweep(context)
+            if now - pruned >= PRUNE:
+                pruned = now
+                await prune(context, media, keep)
+        except Exception as error:  # noqa: BLE001 - the outer loop: housekeeping tries again at the next beat
+            log.error("tick.failed", error=telemetry.where(error))
+
+
+async def _sweep(context: Context) -> None:
+    """Take up interrupted sends and bring the gauges up to date."""
+    await context.store.sweep()
+    depths = await context.reader.depths()
+    for queue in ("inbox", "outbox", "parked"):
+        telemetry.waiting.labels(queue).set(getattr(depths, queue))
+    paused = await context.reader.paused()
+    for account in context.accounts:
+        if account.adapter.mode() != "poll":
+            telemetry.paused.labels(account.name).set(1 if account.name in paused else 0)
+
+
+async def prune(context: Context, media: MediaStore, keep: Keep) -> None:
+    """Delete what is older than it is kept."""
+    now = context.clock()
+    try:
+        rows = await context.store.prune(now - keep.messages, now - keep.raw)
+        files = await media.prune(now - keep.media)
+    except (DragomanError, OSError) as error:
+        log.error("prune.failed", reason=str(error))
+        return
+    log.info("pruned", rows=rows, files=files)

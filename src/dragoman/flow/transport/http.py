@@ -1,0 +1,108 @@
+"""HTTP over one shared aiohttp session; its types leak nowhere."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, BinaryIO, Final
+
+import aiohttp
+
+from dragoman.errors import MediaRefused, NoAnswer
+from dragoman.flow.media import MediaStore
+from dragoman.wire import Http, Part, Response
+
+LARGEST_ANSWER: Final = 4 << 20
+"""Bytes of an answer that is read into memory."""
+KEEP_ALIVE: Final = 4.0
+"""Seconds that an idle connection is kept: shorter than servers do, so that none closes as we send."""
+
+
+class HttpTransport:
+    """Carries `Http` requests. Secrets are in place already when they come here."""
+
+    def __init__(self, media: MediaStore) -> None:
+        self._media = media
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def carry(self, request: Http) -> Response:
+        """Make a request; raises `NoAnswer`, saying whether it may have arrived, or `MediaRefused`."""
+        try:
+            with contextlib.ExitStack() as files:
+                return await self._exchange(request, self._body(request, files))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            raise NoAnswer(f"cannot connect: {type(error).__name__}", sent=False) from error
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise NoAnswer(f"no answer: {type(error).__name__}", sent=True) from error
+
+    async def _exchange(self, request: Http, body: dict[str, Any]) -> Response:
+        following = request.into == "media"
+        async with self._open().request(
+            request.method,
+            request.url,
+            params=request.query or None,
+            headers=request.headers,
+            timeout=aiohttp.ClientTimeout(total=request.timeout, sock_connect=5.0),
+            allow_redirects=following,
+            max_redirects=3,
+            **body,
+        ) as answer:
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            if following and answer.status == 200:
+                media = await self._media.save(_chunks(answer), answer.content_type)
+                return Response(status=answer.status, headers=headers, media=media)
+            return Response(status=answer.status, headers=headers, body=await _read(answer))
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=256, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=60)
+            self._session = aiohttp.ClientSession(
+                connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
+            )
+        return self._session
+
+    def _body(self, request: Http, files: contextlib.ExitStack) -> dict[str, Any]:
+        if request.json is not None:
+            return {"json": request.json}
+        if request.form is not None:
+            return {"data": {name: str(value) for name, value in request.form.items()}}
+        if request.upload is not None:
+            return {"data": files.enter_context(self._media.path(request.upload).open("rb"))}
+        if request.parts:
+            form = aiohttp.FormData(default_to_multipart=True)
+            for part in request.parts:
+                self._add(form, part, files)
+            return {"data": form}
+        return {"data": request.body} if request.body else {}
+
+    def _add(self, form: aiohttp.FormData, part: Part, files: contextlib.ExitStack) -> None:
+        if part.media is None:
+            form.add_field(part.name, part.value)
+            return
+        file: BinaryIO = files.enter_context(self._media.path(part.media).open("rb"))
+        filename = part.filename or part.media.name or "file"
+        form.add_field(part.name, file, filename=filename, content_type=part.media.mime)
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    """Read an answer up to the cap; what is longer is cut, and so will not be understood."""
+    body = bytearray()
+    async for chunk in _chunks(answer):
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            answer.close()
+            break
+    return bytes(body[:LARGEST_ANSWER])
+
+
+async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async for chunk in answer.content.iter_chunked(1 << 16):
+        yield chunk
+        await asyncio.sleep(0)
+
+
+__all__ = ["HttpTransport", "MediaRefused"]

@@ -1,0 +1,234 @@
+"""The turns: claim a conversation, let the engine handle its next event, commit all that it wants at once."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from dragoman import telemetry
+from dragoman.engine import route
+from dragoman.engine.turn import Turn
+from dragoman.errors import LostLease, MediaRefused, PluginError
+from dragoman.flow import retry
+from dragoman.flow.account import Account
+from dragoman.flow.context import Context
+from dragoman.model import Answer, Attachment, Event, Line, Media, Remember, Say
+from dragoman.store.base import Claim, Done, Handled, InDoubt, Memory, Outgoing, Stored
+
+POLL: Final = 0.25
+"""Seconds between looks, should no hint come."""
+RENEW: Final = 10.0
+"""Seconds between renewals of a running turn's lease."""
+
+log = telemetry.logger("work")
+
+
+async def work(context: Context) -> None:
+    """Run turns until told to stop; then finish those that run."""
+    running: set[asyncio.Task[None]] = set()
+    while not context.stopping.is_set():
+        free = context.limits.turns - len(running)
+        claims = await _claim(context, free) if free > 0 else ()
+        for claim in claims:
+            task = asyncio.create_task(_guarded(context, claim))
+            running.add(task)
+            task.add_done_callback(running.discard)
+        if free <= 0:
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        elif not claims:
+            await context.store.wait("work", POLL)
+    await _drain(running)
+
+
+async def _claim(context: Context, limit: int) -> Sequence[Claim]:
+    telemetry.crash.passed("c4")
+    try:
+        return await context.store.claim(limit)
+    except Exception as error:  # noqa: BLE001 - the loop outlives whatever the store meets
+        log.error("claim.failed", reason=str(error))
+        await asyncio.sleep(POLL)
+        return ()
+
+
+async def _drain(running: set[asyncio.Task[None]]) -> None:
+    """Let running turns end; those that take too long are cancelled and run again elsewhere or later."""
+    if running:
+        _, late = await asyncio.wait(running, timeout=10.0)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+async def _guarded(context: Context, claim: Claim) -> None:
+    """Run one turn, whatever it does: an error is noted and tried again, at last parked."""
+    telemetry.crash.passed("c5")
+    event = claim.events[0].event
+    try:
+        await _turn(context, claim)
+    except asyncio.CancelledError:
+        await context.store.release(claim)
+        raise
+    except LostLease:
+        telemetry.turns.labels(event.platform, "lost").inc()
+        log.warning("turn.lost", conversation=claim.conversation, event=claim.events[0].id)
+    except Exception as error:  # noqa: BLE001 - the outer loop: a plugin may raise anything, and costs its turn only
+        await _failed(context, claim, error)
+
+
+async def _failed(context: Context, claim: Claim, error: Exception) -> None:
+    stored = claim.events[0]
+    reason = f"{type(error).__name__}: {error}" if isinstance(error, PluginError) else type(error).__name__
+    log.error("turn.failed", event=stored.id, attempt=claim.attempt, error=telemetry.where(error))
+    wait = retry.backoff(claim.attempt, random.random)
+    try:
+        parked = await context.store.retry(claim, wait, reason)
+    except Exception as failure:  # noqa: BLE001 - the claim's lease ends by itself; nothing is lost
+        log.error("retry.failed", event=stored.id, reason=str(failure))
+        return
+    telemetry.turns.labels(stored.event.platform, "parked" if parked else "error").inc()
+
+
+async def _turn(context: Context, claim: Claim) -> None:
+    """Route and handle one event, then commit."""
+    stored = claim.events[0]
+    event = stored.event
+    account = context.accounts.get(event.account)
+    if account is None:
+        raise PluginError(f"account {event.account} is not configured any more")
+    began = context.clock()
+    turn = Turn(stored.turn, event, state=claim.state, now=began, world=_World(context, account, stored))
+    outcome, handler = _gate(event, turn, account), ""
+    if not outcome:
+        telemetry.crash.passed("c6")
+        async with asyncio.timeout(context.limits.turn_seconds):
+            handler = await _renewing(context, claim, route.handle(turn, account.plugins))
+        outcome = "done" if handler else "unhandled"
+    handled = _handled(stored, turn, account, handler or outcome, began, context.clock())
+    telemetry.crash.passed("c7")
+    await context.store.commit(claim, handled)
+    telemetry.crash.passed("c8")
+    telemetry.turns.labels(event.platform, outcome).inc()
+    telemetry.stage_seconds.labels("route", event.platform).observe(max(0.0, began - stored.received_at))
+    telemetry.stage_seconds.labels("respond", event.platform).observe(max(0.0, context.clock() - began))
+    log.info("handled", event=stored.id, handler=handled.handler, replies=len(handled.outgoing))
+
+
+def _gate(event: Event, turn: Turn, account: Account) -> str:
+    """Say why an event gets no turn of a plugin: the sender is not permitted, or the bot is not meant."""
+    if not route.permitted(event, account.policy):
+        return "refused"
+    if not route.addressed(event, turn.state, account.policy):
+        return "not addressed"
+    return ""
+
+
+async def _renewing(context: Context, claim: Claim, handling: Awaitable[str]) -> str:
+    """Await a turn while its lease is kept alive; raises `LostLease` when it was taken over."""
+    task = asyncio.ensure_future(handling)
+    try:
+        while True:
+            done, _ = await asyncio.wait({task}, timeout=RENEW)
+            if done:
+                return task.result()
+            if not await context.store.renew(claim):
+                raise LostLease(claim.conversation)
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: float, ended: float) -> Handled:
+    outgoing = tuple(_outgoing(stored, turn, account))
+    state = turn.state
+    if outgoing and account.policy.joins_threads and not state.get("joined"):
+        state = {"v": 1, **state, "joined": True}
+    memories = [
+        Memory(person=turn.person, key=effect.key, value=effect.value)
+        for effect in turn.effects
+        if isinstance(effect, Remember)
+    ]
+    return Handled(
+        id=stored.id,
+        handler=handler,
+        state=state,
+        outgoing=outgoing,
+        memories=tuple(memories),
+        received_at=stored.received_at,
+        routed_at=began,
+        responded_at=ended,
+    )
+
+
+def _outgoing(stored: Stored, turn: Turn, account: Account) -> Iterator[Outgoing]:
+    """Turn effects into deliveries, each with the key `turn:effect:chunk`; what a platform cannot do is left out."""
+    able, adapter = account.adapter.capabilities, account.adapter
+    for number, effect in enumerate(_with_answer(stored.event, turn)):
+        if isinstance(effect, Remember):
+            continue
+        if type(effect).__name__.lower() not in able.actions:
+            log.debug("action.left_out", event=stored.id, action=type(effect).__name__)
+            continue
+        pieces = adapter.split(effect.message) if isinstance(effect, Say) else ()
+        actions = [Say(message=piece) for piece in pieces] if isinstance(effect, Say) else [effect]
+        for chunk, action in enumerate(actions):
+            yield Outgoing(
+                key=f"{stored.turn}:{number}:{chunk}",
+                action=action,
+                address=stored.event.address,
+                window=able.idempotent_send,
+                hold=stored.event.hold,
+            )
+
+
+def _with_answer(event: Event, turn: Turn) -> list[Any]:
+    """Return a turn's effects, with an answer to the pressed button if no handler gave one."""
+    interaction = event.value.get("interaction_id")
+    answered = any(isinstance(effect, Answer) for effect in turn.effects)
+    if event.kind != "action" or not interaction or answered:
+        return turn.effects
+    return [*turn.effects, Answer(interaction_id=str(interaction))]
+
+
+class _World:
+    """What a turn may ask for: the journal, the history, files and people's memory."""
+
+    def __init__(self, context: Context, account: Account, stored: Stored) -> None:
+        self._context = context
+        self._account = account
+        self._stored = stored
+
+    async def once(
+        self, turn: str, name: str, step: Callable[..., Awaitable[Any]], arguments: Sequence[Any], *, repeat: bool
+    ) -> Any:
+        """Run a step unless its result is journaled already."""
+        store = self._context.store
+        begun = await store.once(turn, name, msgspec.json.encode(arguments).decode())
+        if isinstance(begun, Done):
+            return begun.result
+        if isinstance(begun, InDoubt) and not repeat:
+            raise PluginError(f"{name} was under way when the process died; nobody knows whether it happened")
+        result = await step(*arguments)
+        await store.done(turn, name, result)
+        return result
+
+    async def history(self, conversation: str, limit: int) -> Sequence[Line]:
+        """Read what was said before this event."""
+        return await self._context.reader.history(conversation, limit, self._stored.id)
+
+    async def fetch(self, attachment: Attachment) -> Media:
+        """Fetch an attachment into the media store."""
+        if attachment.media is not None:
+            return attachment.media
+        known = self._context.accounts.known(self._account)
+        exchange = self._account.adapter.fetch(attachment, known)
+        media = await self._context.client.perform(self._account, exchange)
+        if media is None:
+            raise MediaRefused("the platform sent no file")
+        return media
+
+    async def memory(self, person: str, key: str) -> Any:
+        """Read what is remembered of a person."""
+        return await self._context.store.memory(person, key)

@@ -1,0 +1,248 @@
+"""An installation: where its data and configuration are, and the settings, accounts and plugins that follow."""
+
+import contextlib
+import dataclasses
+import secrets
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import platformdirs
+
+from dragoman import adapters, config, plugins
+from dragoman.adapter import Adapter
+from dragoman.config import AccountSettings, Document, Settings
+from dragoman.engine.plugin import Loaded, Plugin
+from dragoman.engine.route import Policy
+from dragoman.errors import ConfigError, PluginError
+from dragoman.flow.account import Account
+
+BUILT_IN: Final = {"web": "web", "terminal": "terminal"}
+"""Accounts that every installation has: name to platform."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Installation:
+    """One bot on one machine, as its files and environment describe it."""
+
+    data: Path
+    document: Document
+    settings: Settings
+    environ: Mapping[str, str]
+    created: bool = False
+    """True when this very start wrote the configuration."""
+
+    @property
+    def database(self) -> Path:
+        """The embedded store's file."""
+        return self.data / "dragoman.db"
+
+    @property
+    def control(self) -> Path:
+        """The control socket of the running service."""
+        return self.data / "dragoman.sock"
+
+
+def data_folder(explicit: str | None, environ: Mapping[str, str]) -> Path:
+    """Return the data folder: `--data`, `DRAGOMAN_DATA`, or the platform's user data folder."""
+    named = explicit or environ.get("DRAGOMAN_DATA")
+    return Path(named).expanduser().absolute() if named else platformdirs.user_data_path("dragoman")
+
+
+def load(
+    *, data: str | None, configuration: str | None, environ: Mapping[str, str], overrides: Mapping[str, Any]
+) -> Installation:
+    """Read an installation, writing its first configuration if it has none; raises `ConfigError`."""
+    folder = data_folder(data, environ)
+    path = config.find(configuration, environ, Path.cwd(), folder)
+    created = path is None
+    if path is None:
+        path = first_configuration(folder)
+    document = config.read(path, environ, Path.cwd())
+    for name, value in overrides.items():
+        if value is not None:
+            document.tables[name] = value
+            document.sources[name] = f"--{name}"
+    settings = config.build(document, "", Settings, environ, ignore=("accounts", "plugin"), also=("accounts", "plugin"))
+    _check(document, settings)
+    return Installation(data=folder, document=document, settings=settings, environ=environ, created=created)
+
+
+def _check(document: Document, settings: Settings) -> None:
+    if settings.retention.messages < config.LEAST_DAYS:
+        key = "retention.messages"
+        raise ConfigError(
+            document.where(key), key, f"must be at least {config.LEAST_DAYS}", "platforms repeat messages for 7 days"
+        )
+    for key, least in (("turns", 1), ("sends", 1), ("most_waiting", 1), ("port", 0)):
+        if getattr(settings, key) < least:
+            raise ConfigError(document.where(key), key, f"must be at least {least}")
+
+
+def first_configuration(folder: Path) -> Path:
+    """Write the first configuration, its webhook token and its rules into the data folder; returns its path."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write_once(folder / "webhook.token", secrets.token_urlsafe(32) + "\n")
+        rules = resources.files("dragoman.plugins") / "rules.yaml"
+        _write_once(folder / "rules.yaml", rules.read_text(encoding="utf-8"))
+        template = resources.files("dragoman.service") / "first.toml"
+        _write_once(folder / config.FILE, template.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(folder), "", f"cannot be written: {error.strerror}", "choose another --data") from error
+    return folder / config.FILE
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, unless it is there already."""
+    with contextlib.suppress(FileExistsError):
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(text, encoding="utf-8")
+
+
+def load_plugins(installation: Installation) -> dict[str, Loaded]:
+    """Load every plugin that a routing order or a `[plugin.NAME]` table names; raises `ConfigError`."""
+    document = installation.document
+    tables = config.table_at(document, "plugin")
+    orders = [installation.settings.plugins]
+    for name in config.table_at(document, "accounts"):
+        order = config.table_at(document, f"accounts.{name}").get("plugins") or ()
+        orders.append(tuple(order) if isinstance(order, list | tuple) else ())
+    wanted = dict.fromkeys([*(str(name) for order in orders for name in order), *tables])
+    return {name: _load_plugin(installation, name) for name in wanted}
+
+
+def _load_plugin(installation: Installation, name: str) -> Loaded:
+    document, key = installation.document, f"plugin.{name}"
+    table = config.table_at(document, key)
+    use = str(table.get("use", name))
+    if use.endswith(".py"):
+        use = str((document.folder / Path(use).expanduser()).resolve())
+    try:
+        plugin: Plugin = plugins.load(use)
+    except LookupError as error:
+        remedy = config.nearest(use, plugins.names())
+        raise ConfigError(document.where("plugins"), key, f"there is no plugin {use!r}", remedy) from error
+    except PluginError as error:
+        raise ConfigError(document.where(key), key, str(error)) from error
+    settings: Any = None
+    if plugin.settings is not None:
+        settings = config.build(document, key, plugin.settings, installation.environ, ignore=("use",), also=("use",))
+    elif set(table) - {"use"}:
+        unknown = f"{key}.{min(set(table) - {'use'})}"
+        raise ConfigError(document.where(unknown), unknown, "is not a setting", "this plugin has none")
+    return Loaded(name=name, plugin=plugin, settings=settings)
+
+
+def load_accounts(installation: Installation, loaded: Mapping[str, Loaded]) -> list[Account]:
+    """Build all accounts that are switched on, the built-in ones too; raises `ConfigError`."""
+    tables = config.table_at(installation.document, "accounts")
+    names = [*tables, *(name for name in BUILT_IN if name not in tables)]
+    accounts = (_load_account(installation, name, loaded) for name in names)
+    return [account for account in accounts if account is not None]
+
+
+def _load_account(installation: Installation, name: str, loaded: Mapping[str, Loaded]) -> Account | None:
+    document, environ, key = installation.document, installation.environ, f"accounts.{name}"
+    if not config.NAME.fullmatch(name):
+        raise ConfigError(document.where(key), key, "a name has lower-case letters, digits, - and _ only")
+    cls = _adapter_class(document, key, BUILT_IN.get(name, ""))
+    own = {field.name for field in dataclasses.fields(AccountSettings)}
+    theirs = {field.name for field in dataclasses.fields(cls)} - {"account"}
+    common = config.build(document, key, AccountSettings, environ, ignore=theirs, also=theirs)
+    if not common.enabled:
+        return None
+    adapter = config.build(document, key, cls, environ, ignore=own, also=own, fixed={"account": name})
+    for problem in adapter.check():
+        raise ConfigError(document.source, key, problem)
+    order = installation.settings.plugins if common.plugins is None else common.plugins
+    permit = common.permit if common.permit == "everyone" else frozenset(common.permit)
+    return Account(
+        name=name,
+        adapter=adapter,
+        policy=Policy(
+            answer=common.answer,
+            permit=permit,
+            joins_threads=adapter.capabilities.threads and adapter.unit == "thread",
+        ),
+        plugins=tuple(loaded[name] for name in order),
+    )
+
+
+def _adapter_class(document: Document, key: str, default: str) -> type[Adapter]:
+    platform = config.table_at(document, key).get("platform", default)
+    if not platform:
+        names = ", ".join(adapters.names())
+        raise ConfigError(document.where(key), f"{key}.platform", "is required and missing", f"one of {names}")
+    try:
+        return adapters.load(str(platform))
+    except LookupError as error:
+        remedy = config.nearest(str(platform), adapters.names())
+        where = document.where(f"{key}.platform")
+        raise ConfigError(where, f"{key}.platform", f"there is no platform {platform!r}", remedy) from error
+    except TypeError as error:
+        raise ConfigError(document.where(key), f"{key}.platform", str(error)) from error
+
+
+def effective(installation: Installation, accounts: Iterable[Account], loaded: Mapping[str, Loaded]) -> dict[str, Any]:
+    """Return the effective settings as plain data, secrets hidden."""
+    return {
+        **config.shown(installation.settings),
+        "accounts": {account.name: _effective_account(account) for account in accounts},
+        "plugin": {name: config.shown(plugin.settings) or {} for name, plugin in loaded.items()},
+    }
+
+
+def _effective_account(account: Account) -> dict[str, Any]:
+    return {
+        "platform": account.platform,
+        "plugins": [plugin.name for plugin in account.plugins],
+        "answer": account.policy.answer,
+        "permit": config.shown(account.policy.permit),
+        **{name: value for name, value in config.shown(account.adapter).items() if name != "account"},
+    }
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of `dragoman.toml`: the service, every platform's accounts, every shipped plugin."""
+    whole = config.schema_of(Settings, "dragoman.toml")
+    variants = [_account_schema(name) for name in adapters.names()]
+    whole["properties"]["accounts"] = {
+        "description": "One bot identity on one platform each; the table's name is the account's.",
+        "type": "object",
+        "propertyNames": {"pattern": f"^{config.NAME.pattern}$"},
+        "additionalProperties": {"oneOf": variants},
+    }
+    whole["properties"]["plugin"] = {
+        "description": "Settings of plugins, by the name in the routing order.",
+        "type": "object",
+        "properties": {name: _plugin_schema(name) for name in plugins.SHIPPED},
+        "additionalProperties": {"type": "object"},
+    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole}
+
+
+def _account_schema(name: str) -> dict[str, Any]:
+    own = config.schema_of(AccountSettings)
+    theirs = config.schema_of(adapters.load(name), adapters.load(name).title)
+    properties = {**own["properties"], **theirs["properties"], "platform": {"const": name}}
+    properties.pop("account", None)
+    return {
+        "title": theirs["title"],
+        "type": "object",
+        "properties": properties,
+        "required": ["platform", *theirs.get("required", [])],
+        "additionalProperties": False,
+        **({"$defs": theirs["$defs"]} if "$defs" in theirs else {}),
+    }
+
+
+def _plugin_schema(name: str) -> dict[str, Any]:
+    settings = plugins.load(name).settings
+    use = {"use": {"type": "string", "description": "The plugin to use under this name."}}
+    if settings is None:
+        return {"type": "object", "properties": use, "additionalProperties": False}
+    described = config.schema_of(settings, name)
+    described["properties"] = {**use, **described["properties"]}
+    return described

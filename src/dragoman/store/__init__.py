@@ -1,0 +1,1 @@
+"""Where the line is kept: the contract (`base`) and one package per database."""

@@ -1,0 +1,282 @@
+"""The store's contract: intents of the line, no tables. Every store passes `tests/store/`.
+
+Times are epoch seconds on the store's own steady clock. `ready_at` alone schedules: ready, leased,
+backing off and paused are all "not before". A `fence` proves ownership: a claim or delivery whose
+fence has moved on can change nothing any more.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from dragoman.adapter import Receipt
+from dragoman.model import Action, Address, Class, Delivery, Event, Line, Value
+
+
+class Times(Value):
+    """When the first three stages of a receipt ended."""
+
+    received: float = 0.0
+    authenticated: float = 0.0
+    parsed: float = 0.0
+
+
+class Accepted(Value):
+    """One event's number in the inbox, and whether it was there already."""
+
+    id: int
+    duplicate: bool
+
+
+class Stored(Value):
+    """An event of the inbox. `turn` names its turn, the same in every replay, on every machine."""
+
+    id: int
+    turn: str
+    event: Event
+    received_at: float = 0.0
+
+
+class Claim(Value):
+    """A conversation taken for a while: its state, the events to handle, and the proof of ownership."""
+
+    conversation: str
+    fence: int
+    state: dict[str, Any]
+    events: tuple[Stored, ...]
+    attempt: int
+
+
+class Outgoing(Value):
+    """An action that a turn wants delivered. `window` is how long the platform drops a repeated key (seconds).
+
+    `hold`: a passive reply; `take` leaves it alone for so many seconds, while the held request fetches it.
+    """
+
+    key: str
+    action: Action
+    address: Address
+    cls: Class = "reply"
+    window: float = 0.0
+    hold: float = 0.0
+    fresh_for: float = 86_400.0
+    sure_for: float = 600.0
+    """After so many seconds an unkeyed send whose fate is unknown is held for the operator."""
+
+
+class Memory(Value):
+    """A value to keep for a person."""
+
+    person: str
+    key: str
+    value: Any = None
+
+
+class Handled(Value):
+    """What one turn did: the event that it handled, by which handler, and its effects."""
+
+    id: int
+    handler: str
+    state: dict[str, Any]
+    outgoing: tuple[Outgoing, ...] = ()
+    memories: tuple[Memory, ...] = ()
+    received_at: float = 0.0
+    routed_at: float = 0.0
+    responded_at: float = 0.0
+
+
+class Fresh(Value):
+    """This was never begun: do it."""
+
+
+class InDoubt(Value):
+    """This was begun by an attempt that died: it may or may not have happened."""
+
+
+class Done(Value):
+    """This was done; here is its result."""
+
+    result: Any = None
+
+
+Once = Fresh | InDoubt | Done
+
+
+class Settled(Value):
+    """Delivered, under the platform's ids."""
+
+    ids: tuple[str, ...] = ()
+
+
+class Later(Value):
+    """Try again after so many seconds. `attempted` counts it against the attempts."""
+
+    after: float
+    reason: str
+    attempted: bool = True
+    address: Address | None = None
+    """A new address, when the conversation has moved."""
+
+
+class Pause(Value):
+    """Keep the delivery, and take nothing of the account for so many seconds."""
+
+    after: float
+    reason: str
+
+
+class Parked(Value):
+    """Set aside with a reason, for the operator to see and to redrive."""
+
+    reason: str
+
+
+Decision = Settled | Later | Pause | Parked
+ParkedKind = Literal["event", "delivery", "payload"]
+
+
+class ParkedRow(Value):
+    """Something set aside: `id` is what `redrive` takes (`e12`, `d7`, `p3`)."""
+
+    id: str
+    kind: ParkedKind
+    account: str
+    conversation: str
+    reason: str
+    at: float
+
+
+class Stage(Value):
+    """One of the six stages of a message, when it ended, and how."""
+
+    name: Literal["receive", "authenticate", "parse", "route", "respond", "deliver"]
+    at: float | None
+    outcome: str
+
+
+class Trace(Value):
+    """A message's life."""
+
+    id: str
+    account: str
+    conversation: str
+    kind: str
+    key: str
+    status: str
+    duplicates: int
+    stages: tuple[Stage, ...]
+
+
+class Depths(Value):
+    """How much waits."""
+
+    inbox: int = 0
+    outbox: int = 0
+    parked: int = 0
+    oldest: float = 0.0
+    """Seconds since the oldest waiting event was accepted."""
+
+
+Wake = Literal["work", "deliver"]
+
+
+class Store(Protocol):
+    """The line. Every method commits before it returns; `StoreAway` means that nothing was done."""
+
+    async def accept(
+        self, account: str, receipt: Receipt, times: Times, keep: Mapping[str, str] | None = None
+    ) -> tuple[Accepted, ...]:
+        """Store a receipt's events once per key, with `keep` in the same transaction. The promise."""
+
+    async def park(self, account: str, raw: bytes, reason: str) -> str:
+        """Set an authentic payload that we do not understand aside; returns its id."""
+
+    async def claim(self, limit: int) -> Sequence[Claim]:
+        """Take up to `limit` conversations that have something to do; counts the attempt first."""
+
+    async def renew(self, claim: Claim) -> bool:
+        """Prolong a claim; False when it is no longer ours."""
+
+    async def release(self, claim: Claim) -> None:
+        """Give a claim back untouched, as if it had not been taken."""
+
+    async def commit(self, claim: Claim, handled: Handled) -> None:
+        """Store state, outbox and memories together and finish the event; raises `LostLease`."""
+
+    async def retry(self, claim: Claim, after: float, reason: str) -> bool:
+        """Note an error and try again later; parks the event at the fifth and returns True."""
+
+    async def once(self, turn: str, name: str, arguments: str) -> Once:
+        """Begin a journaled step of a turn."""
+
+    async def done(self, turn: str, name: str, result: Any) -> None:
+        """Journal the result of a step."""
+
+    async def take(self, limit: int) -> Sequence[Delivery]:
+        """Take up to `limit` deliveries, at most one per conversation, marked as being sent."""
+
+    async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> None:
+        """Record what came of a delivery; the conversation's next one leaves after `pace` seconds."""
+
+    async def reply(self, event: int) -> Sequence[Delivery]:
+        """Take the withheld replies to an event for the response of the request that waits for them."""
+
+    async def replies(self, event: int) -> Sequence[Delivery]:
+        """Read the replies to an event that were sent already."""
+
+    async def hand_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Return taken deliveries whose sending did not begin, for the later path."""
+
+    async def finished(self, event: int, seconds: float) -> bool:
+        """Wait until an event's turn is over (done or parked); False when the time is up."""
+
+    async def recall(self, name: str) -> str:
+        """Read a kept value; empty when there is none."""
+
+    async def keep(self, name: str, value: str) -> None:
+        """Keep a value under a name."""
+
+    async def memory(self, person: str, key: str) -> Any:
+        """Read what is remembered of a person; None when nothing is."""
+
+    async def resume(self, account: str) -> None:
+        """End an account's pause."""
+
+    async def redrive(self, parked: str) -> str:
+        """Put something parked back to work; returns what it was, raises `LookupError`."""
+
+    async def sweep(self) -> int:
+        """Take up what an interrupted sender or worker of this store left behind."""
+
+    async def prune(self, before: float, raw_before: float) -> int:
+        """Delete settled rows and raw payloads older than these times, in small batches."""
+
+    async def wait(self, wake: Wake, seconds: float) -> None:
+        """Sleep until there may be something to do; a hint, polling is the truth."""
+
+    def full(self) -> str:
+        """Say why no more can be accepted now; empty when it can."""
+
+
+class Reader(Protocol):
+    """Named questions, on a connection of their own."""
+
+    async def history(self, conversation: str, limit: int, before: int = 0) -> Sequence[Line]:
+        """Read the last `limit` lines of a conversation, before an event, edits and deletions applied."""
+
+    async def trace(self, name: str) -> Trace | None:
+        """Find a message by our id (`e12`), its key, or its message id, and tell its life."""
+
+    async def parked(self, limit: int) -> Sequence[ParkedRow]:
+        """List what is set aside, newest first."""
+
+    async def depths(self) -> Depths:
+        """Count what waits."""
+
+    async def paused(self) -> Mapping[str, str]:
+        """Name the paused accounts, with the reason."""
+
+    async def status(self, event: int) -> str:
+        """Read an event's status (waiting, done, parked); empty when it is gone."""
+
+    async def payload(self, parked: str) -> tuple[str, bytes] | None:
+        """Read a parked payload's account and bytes."""

@@ -1,0 +1,228 @@
+"""The line on one SQLite file: write-ahead log, `synchronous=FULL`, one writer, group commit."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+from dragoman.adapter import Receipt
+from dragoman.errors import StoreError
+from dragoman.model import Delivery
+from dragoman.store.base import Accepted, Claim, Decision, Handled, Once, Parked, Settled, Times, Wake
+from dragoman.store.sqlite import inbox, opening, outbox, upkeep
+from dragoman.store.sqlite.reader import SqliteReader
+from dragoman.store.sqlite.statements import one
+from dragoman.store.sqlite.writer import Writer
+
+LOOK_AGAIN: Final = 1.0
+"""Seconds after which a waiter looks at the row itself, should the hint not come."""
+
+
+class SqliteStore:
+    """The embedded store. One service owns a file; `reader` answers questions beside the line."""
+
+    def __init__(
+        self, writer: Writer, reader: SqliteReader, lock: opening.FileLock, clock: Callable[[], float]
+    ) -> None:
+        self.reader = reader
+        self._writer = writer
+        self._lock = lock
+        self._clock = clock
+        self._hints: dict[Wake, asyncio.Event] = {"work": asyncio.Event(), "deliver": asyncio.Event()}
+        self._finishing: dict[int, set[asyncio.Future[None]]] = {}
+        self._suspect = ""
+        self.most_waiting = 50_000
+        self._waiting = 0
+
+    @classmethod
+    async def open(cls, database: Path, clock: Callable[[], float]) -> Self:
+        """Open or create the file; `clock` gives epoch seconds that never jump.
+
+        Raises `StoreLocked` when a service runs on it, `StoreDamaged`, or `StoreAway`.
+        """
+        lock = opening.FileLock(database)
+        try:
+            connection = await asyncio.to_thread(opening.connect, database)
+            opening.migrate(connection, database)
+            opening.recover(connection, clock())
+            reader = SqliteReader(database, clock)
+        except StoreError:
+            lock.release()
+            raise
+        store = cls(Writer(connection, asyncio.get_running_loop()), reader, lock, clock)
+        store._waiting = one(connection, "waiting_events")
+        return store
+
+    async def close(self) -> None:
+        """Finish what is queued and let the file go."""
+        await self._writer.close()
+        await self.reader.close()
+        self._lock.release()
+
+    async def accept(
+        self, account: str, receipt: Receipt, times: Times, keep: Mapping[str, str] | None = None
+    ) -> tuple[Accepted, ...]:
+        """Store a receipt's events once per key, with `keep` in the same transaction. The promise."""
+        if not receipt.events and not keep:
+            return ()
+        accepted = await self._writer.run(inbox.accept, account, receipt, times, keep or {}, self._clock())
+        new = [item for item, event in zip(accepted, receipt.events, strict=True) if event.wants_turn]
+        fresh = sum(not item.duplicate for item in new)
+        if fresh:
+            self._waiting += fresh
+            self._hints["work"].set()
+        return tuple(accepted)
+
+    async def park(self, account: str, raw: bytes, reason: str) -> str:
+        """Set an authentic payload that we do not understand aside; returns its id."""
+        return await self._writer.run(upkeep.park, account, raw, reason, self._clock())
+
+    async def claim(self, limit: int) -> Sequence[Claim]:
+        """Take up to `limit` conversations that have something to do; counts the attempt first."""
+        claims = await self._writer.run(_claim, limit, self._clock(), bool(self._suspect))
+        self._suspect = claims.suspect or self._suspect
+        for event in claims.parked:
+            self._finish(event)
+        return claims.taken
+
+    async def renew(self, claim: Claim) -> bool:
+        """Prolong a claim; False when it is no longer ours."""
+        return await self._writer.run(inbox.renew, claim, self._clock())
+
+    async def release(self, claim: Claim) -> None:
+        """Give a claim back untouched, as if it had not been taken."""
+        await self._writer.run(inbox.release, claim, self._clock())
+        self._let_go(claim)
+
+    async def commit(self, claim: Claim, handled: Handled) -> None:
+        """Store state, outbox and memories together and finish the event; raises `LostLease`."""
+        more = await self._writer.run(inbox.commit, claim, handled, self._clock())
+        self._let_go(claim, more=more > 0)
+        self._finish(handled.id)
+        if handled.outgoing:
+            self._hints["deliver"].set()
+
+    async def retry(self, claim: Claim, after: float, reason: str) -> bool:
+        """Note an error and try again later; parks the event at the fifth and returns True."""
+        parked = await self._writer.run(inbox.retry, claim, after, reason, self._clock())
+        self._let_go(claim)
+        if parked:
+            self._finish(claim.events[0].id)
+        return parked
+
+    def _let_go(self, claim: Claim, *, more: bool = True) -> None:
+        """Note that a claim ended: more of its conversation may be ready, and the next suspect may run."""
+        if self._suspect == claim.conversation:
+            self._suspect, more = "", True
+        if more:
+            self._hints["work"].set()
+
+    def _finish(self, event: int) -> None:
+        self._waiting = max(0, self._waiting - 1)
+        for future in self._finishing.pop(event, ()):
+            if not future.done():
+                future.set_result(None)
+
+    async def once(self, turn: str, name: str, arguments: str) -> Once:
+        """Begin a journaled step of a turn."""
+        return await self._writer.run(upkeep.begin, turn, name, arguments, self._clock())
+
+    async def done(self, turn: str, name: str, result: Any) -> None:
+        """Journal the result of a step."""
+        await self._writer.run(upkeep.finish, turn, name, result)
+
+    async def take(self, limit: int) -> Sequence[Delivery]:
+        """Take up to `limit` deliveries, at most one per conversation, marked as being sent."""
+        return await self._writer.run(outbox.take, limit, self._clock())
+
+    async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> None:
+        """Record what came of a delivery; the conversation's next one leaves after `pace` seconds."""
+        await self._writer.run(outbox.settle, delivery, decision, pace, self._clock())
+        if isinstance(decision, Settled | Parked):
+            self._hints["deliver"].set()
+
+    async def reply(self, event: int) -> Sequence[Delivery]:
+        """Take the withheld replies to an event for the response of the request that waits for them."""
+        return await self._writer.run(outbox.reply, event, outbox.LEASE, self._clock())
+
+    async def replies(self, event: int) -> Sequence[Delivery]:
+        """Read the replies to an event that were sent already."""
+        return await self._writer.run(outbox.replies, event)
+
+    async def hand_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Return taken deliveries whose sending did not begin, for the later path."""
+        await self._writer.run(outbox.hand_back, deliveries, self._clock())
+
+    async def finished(self, event: int, seconds: float) -> bool:
+        """Wait until an event's turn is over (done or parked); False when the time is up."""
+        future = asyncio.get_running_loop().create_future()
+        self._finishing.setdefault(event, set()).add(future)
+        try:
+            async with asyncio.timeout(seconds):
+                while not future.done() and await self.reader.status(event) == "waiting":
+                    await asyncio.wait([future], timeout=LOOK_AGAIN)
+        except TimeoutError:
+            return False
+        finally:
+            self._finishing.get(event, set()).discard(future)
+        return True
+
+    async def recall(self, name: str) -> str:
+        """Read a kept value; empty when there is none."""
+        return await self._writer.run(upkeep.recall, name)
+
+    async def keep(self, name: str, value: str) -> None:
+        """Keep a value under a name."""
+        await self._writer.run(upkeep.keep, name, value)
+
+    async def memory(self, person: str, key: str) -> Any:
+        """Read what is remembered of a person; None when nothing is."""
+        return await self._writer.run(upkeep.memory, person, key)
+
+    async def resume(self, account: str) -> None:
+        """End an account's pause."""
+        await self._writer.run(upkeep.resume, account)
+        self._hints["deliver"].set()
+
+    async def redrive(self, parked: str) -> str:
+        """Put something parked back to work; returns what it was, raises `LookupError`."""
+        kind = await self._writer.run(upkeep.redrive, parked, self._clock())
+        self._waiting += kind == "event"
+        for hint in self._hints.values():
+            hint.set()
+        return kind
+
+    async def sweep(self) -> int:
+        """Take up what an interrupted sender of this store left behind."""
+        return await self._writer.run(outbox.sweep, self._clock())
+
+    async def prune(self, before: float, raw_before: float) -> int:
+        """Delete settled rows and raw payloads older than these times, in small batches; returns how many."""
+        deleted, after, more = 0, 0, True
+        while more:
+            batch = await self._writer.run(upkeep.prune_events, before, after)
+            deleted, after, more = deleted + batch.deleted, batch.after, batch.after > 0
+        more = True
+        while more:
+            rest = await self._writer.run(upkeep.prune_rest, before, raw_before)
+            deleted, more = deleted + rest, rest >= upkeep.BATCH
+        return deleted
+
+    async def wait(self, wake: Wake, seconds: float) -> None:
+        """Sleep until there may be something to do; a hint, polling is the truth."""
+        hint = self._hints[wake]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await hint.wait()
+        hint.clear()
+
+    def full(self) -> str:
+        """Say why no more can be accepted now; empty when it can."""
+        if self._waiting >= self.most_waiting:
+            return f"{self._waiting} messages wait already"
+        return ""
+
+
+def _claim(connection: Any, limit: int, now: float, suspect_running: bool) -> inbox.Claims:
+    return inbox.claim(connection, limit, now, suspect_running=suspect_running)

@@ -1,0 +1,179 @@
+"""The inbox's side of the line: accept, claim, commit, retry, park. Each function is one change."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import apsw
+import msgspec
+
+from dragoman import crypto
+from dragoman.adapter import Receipt
+from dragoman.errors import LostLease
+from dragoman.model import Event
+from dragoman.store.base import Accepted, Claim, Handled, Stored, Times
+from dragoman.store.sqlite import outbox
+from dragoman.store.sqlite.statements import one, rows, run
+
+LEASE: Final = 30.0
+"""Seconds that a claim holds without being renewed."""
+CRASHES: Final = 3
+ERRORS: Final = 5
+
+_encode = msgspec.json.Encoder().encode
+_event = msgspec.json.Decoder(Event).decode
+_state = msgspec.json.Decoder(dict[str, object]).decode
+
+
+def turn_id(event: Event) -> str:
+    """Name the turn of an event: the same in every replay, whichever database it is in."""
+    return crypto.fingerprint(event.account, event.kind, event.key)
+
+
+def accept(
+    connection: apsw.Connection,
+    account: str,
+    receipt: Receipt,
+    times: Times,
+    keep: Mapping[str, str],
+    now: float,
+) -> list[Accepted]:
+    """Store a receipt's events, each once, and what is to be kept with them."""
+    number = one(connection, "add_receipt", account=account, at=now, raw=receipt.raw) if receipt.events else 0
+    accepted = [_accept(connection, event, number, times, now) for event in receipt.events]
+    for name, value in keep.items():
+        run(connection, "set_kept", name=name, value=value)
+    return accepted
+
+
+def _accept(connection: apsw.Connection, event: Event, receipt: int, times: Times, now: float) -> Accepted:
+    number = one(
+        connection,
+        "add_event",
+        account=event.account,
+        kind=event.kind,
+        key=event.key,
+        conversation=event.conversation,
+        receipt=receipt,
+        event=_encode(event).decode(),
+        status="waiting" if event.wants_turn else "done",
+        received_at=times.received,
+        authenticated_at=times.authenticated,
+        parsed_at=times.parsed,
+        accepted_at=now,
+    )
+    if number is None:
+        known = one(connection, "note_duplicate", account=event.account, kind=event.kind, key=event.key)
+        return Accepted(id=known, duplicate=True)
+    if event.wants_turn:
+        run(
+            connection,
+            "enqueue",
+            conversation=event.conversation,
+            account=event.account,
+            event=number,
+            now=now,
+        )
+    return Accepted(id=number, duplicate=False)
+
+
+class Claims(msgspec.Struct):
+    """What claiming gave: conversations to work on (one may be a suspect), and events parked for crashing us."""
+
+    taken: list[Claim]
+    parked: list[int]
+    suspect: str = ""
+
+
+def claim(connection: apsw.Connection, limit: int, now: float, *, suspect_running: bool) -> Claims:
+    """Take conversations; an event that was in flight at two crashes is taken alone of its kind."""
+    ready = rows(connection, "ready", now=now, limit=limit)
+    if not suspect_running:
+        ready += rows(connection, "suspect", now=now)
+    claims = Claims([], [])
+    for conversation, state, fence, started, errors, head in ready:
+        row = one(connection, "head_event", conversation=conversation, head=head)
+        if row is None:
+            run(connection, "nothing_pending", conversation=conversation)
+        elif started >= CRASHES:
+            _park_head(connection, conversation, row[0], f"the process died {CRASHES} times while handling it", now)
+            claims.parked.append(row[0])
+        else:
+            run(connection, "lease_conversation", conversation=conversation, until=now + LEASE)
+            claims.suspect = conversation if started >= CRASHES - 1 else claims.suspect
+            claims.taken.append(
+                Claim(
+                    conversation=conversation,
+                    fence=fence + 1,
+                    state=_state(state),
+                    events=(_stored(row),),
+                    attempt=started + errors + 1,
+                )
+            )
+    return claims
+
+
+def _stored(row: tuple[int, str, str, str, str, float]) -> Stored:
+    number, _account, _kind, _key, body, received_at = row
+    event = _event(body)
+    return Stored(id=number, turn=turn_id(event), event=event, received_at=received_at)
+
+
+def _park_head(connection: apsw.Connection, conversation: str, event: int, reason: str, now: float) -> None:
+    run(connection, "park_event", event=event, reason=reason)
+    run(connection, "skip_head", conversation=conversation, event=event, now=now)
+
+
+def renew(connection: apsw.Connection, claimed: Claim, now: float) -> bool:
+    """Prolong a claim if it is still ours."""
+    run(connection, "renew", conversation=claimed.conversation, fence=claimed.fence, until=now + LEASE)
+    return connection.changes() == 1
+
+
+def release(connection: apsw.Connection, claimed: Claim, now: float) -> None:
+    """Give a claim back as if it had not been taken."""
+    run(connection, "release", conversation=claimed.conversation, fence=claimed.fence, now=now)
+
+
+def commit(connection: apsw.Connection, claimed: Claim, handled: Handled, now: float) -> int:
+    """Finish a turn: state, outbox and memories, guarded by the fence; returns how many events still wait."""
+    pending = one(
+        connection,
+        "finish_turn",
+        conversation=claimed.conversation,
+        fence=claimed.fence,
+        state=_encode(handled.state).decode(),
+        event=handled.id,
+        now=now,
+    )
+    if pending is None:
+        raise LostLease(f"{claimed.conversation} was taken over")
+    run(
+        connection,
+        "finish_event",
+        event=handled.id,
+        handler=handled.handler,
+        routed_at=handled.routed_at,
+        responded_at=handled.responded_at,
+    )
+    outbox.add(connection, claimed.conversation, handled, now)
+    for memory in handled.memories:
+        run(connection, "set_memory", person=memory.person, key=memory.key, value=_encode(memory.value).decode())
+    return int(pending)
+
+
+def retry(connection: apsw.Connection, claimed: Claim, after: float, reason: str, now: float) -> bool:
+    """Note an error; at the last one the event is parked, and True is returned."""
+    errors = one(
+        connection,
+        "note_error",
+        conversation=claimed.conversation,
+        fence=claimed.fence,
+        until=now + after,
+        reason=reason,
+    )
+    if errors is None:
+        raise LostLease(f"{claimed.conversation} was taken over")
+    if errors < ERRORS:
+        return False
+    _park_head(connection, claimed.conversation, claimed.events[0].id, f"failed {ERRORS} times: {reason}", now)
+    return True

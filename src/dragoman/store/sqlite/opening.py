@@ -1,0 +1,94 @@
+"""Opening the file: the lock, the pragmas, the integrity check, the migrations, and voiding old leases."""
+
+import fcntl
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from dragoman import crypto
+from dragoman.errors import StoreAway, StoreDamaged, StoreLocked
+from dragoman.store.sqlite import outbox
+from dragoman.store.sqlite.statements import run
+
+LONGEST_BACKOFF: Final = 300.0
+"""Seconds; nothing found in the file waits longer than this from its opening."""
+
+
+class FileLock:
+    """The lock that refuses a second service; the system drops it when the process dies."""
+
+    def __init__(self, database: Path) -> None:
+        """Take the lock beside the database; raises `StoreLocked`."""
+        self._file = os.open(database.with_name(database.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._file)
+            raise StoreLocked(f"another dragoman runs on {database}; stop it first, or use another --data") from error
+
+    def release(self) -> None:
+        """Let the next service in."""
+        os.close(self._file)
+
+
+def connect(database: Path) -> apsw.Connection:
+    """Open the file for writing, durably; raises `StoreAway` or `StoreDamaged`."""
+    try:
+        connection = apsw.Connection(str(database), statementcachesize=200)
+        connection.set_busy_timeout(5000)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full")
+        found = connection.pragma("quick_check", 1)
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise StoreDamaged(f"{database} is damaged: {error}; restore it from a backup") from error
+    except apsw.Error as error:
+        raise StoreAway(f"{database} cannot be opened: {error}") from error
+    if found != "ok":
+        raise StoreDamaged(f"{database} is damaged: {found}; restore it from a backup")
+    return connection
+
+
+def read_only(database: Path) -> apsw.Connection:
+    """Open the file for reading beside the writer."""
+    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(5000)
+    return connection
+
+
+def migrate(connection: apsw.Connection, database: Path) -> None:
+    """Bring the schema up, one numbered file after the other; raises `StoreDamaged` when it is newer than we are."""
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL)"
+    )
+    known: list[Any] = connection.execute("SELECT number, digest FROM migration").fetchall()
+    done: dict[int, str] = dict(known)
+    files = migrations()
+    if done and max(done) > max(files):
+        raise StoreDamaged(f"{database} was written by a newer release (schema {max(done)}); upgrade dragoman")
+    for number, (name, sql) in sorted(files.items()):
+        digest = crypto.sha256_hex(sql.encode())
+        if done.get(number, digest) != digest:
+            raise StoreDamaged(f"{database}: migration {name} is not the one that this release ships")
+        if number not in done:
+            with connection:
+                connection.execute(sql)
+                connection.execute("INSERT INTO migration VALUES (?, ?, ?)", (number, name, digest))
+
+
+def migrations() -> dict[int, tuple[str, str]]:
+    """Return the shipped migrations: number to name and text."""
+    folder = resources.files("dragoman.store") / "migrations" / "sqlite"
+    files = [file for file in folder.iterdir() if file.name.endswith(".sql")]
+    return {int(file.name[:4]): (file.name, file.read_text(encoding="utf-8")) for file in files}
+
+
+def recover(connection: apsw.Connection, now: float) -> None:
+    """End every lease of the process before us, and decide about what it was sending."""
+    with connection:
+        run(connection, "void_leases", now=now)
+        run(connection, "void_sends", now=now)
+        run(connection, "bound_backoff", latest=now + LONGEST_BACKOFF)
+        outbox.sweep(connection, now)

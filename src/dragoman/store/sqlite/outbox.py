@@ -1,0 +1,143 @@
+"""The outbox's side of the line: add, take, settle, and what an interrupted sender leaves behind."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from dragoman.model import Action, Address, Delivery
+from dragoman.store.base import Decision, Handled, Later, Outgoing, Parked, Pause, Settled
+from dragoman.store.sqlite.statements import one, rows, run
+
+LEASE: Final = 15.0
+"""Seconds that a sender has until its delivery counts as interrupted."""
+
+_encode = msgspec.json.Encoder().encode
+_action = msgspec.json.Decoder(Action).decode
+_address = msgspec.json.Decoder(Address).decode
+_ids = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+def add(connection: apsw.Connection, conversation: str, handled: Handled, now: float) -> None:
+    """Add a turn's actions at the end of the conversation's lane."""
+    blocked = bool(handled.outgoing) and one(connection, "lane_is_open", conversation=conversation) is not None
+    for outgoing in handled.outgoing:
+        _add(connection, conversation, handled, outgoing, now, blocked=blocked)
+        blocked = True
+
+
+def _add(
+    connection: apsw.Connection, conversation: str, handled: Handled, outgoing: Outgoing, now: float, *, blocked: bool
+) -> None:
+    withheld_until = now + outgoing.hold if outgoing.hold else 0.0
+    run(
+        connection,
+        "add_outgoing",
+        key=outgoing.key,
+        inbox=handled.id,
+        account=outgoing.address.account,
+        conversation=conversation,
+        action=_encode(outgoing.action).decode(),
+        address=_encode(outgoing.address).decode(),
+        **{"class": outgoing.cls},
+        withheld_until=withheld_until,
+        ready_at=None if blocked else max(now, withheld_until),
+        window=outgoing.window,
+        sure_until=now + outgoing.sure_for,
+        not_after=now + outgoing.fresh_for,
+        received_at=handled.received_at,
+        now=now,
+    )
+
+
+def _delivery(row: tuple[Any, ...], *, taken: bool) -> Delivery:
+    number, key, action, address, conversation, cls, attempts, fence, created_at, received_at, not_after, ids = row
+    return Delivery(
+        id=number,
+        key=key,
+        action=_action(action),
+        address=_address(address),
+        conversation=conversation,
+        cls=cls,
+        attempt=attempts + taken,
+        fence=fence + taken,
+        at=created_at,
+        received_at=received_at,
+        not_after=not_after,
+        ids=_ids(ids),
+    )
+
+
+def take(connection: apsw.Connection, limit: int, now: float) -> list[Delivery]:
+    """Mark deliveries as being sent, at most one of a conversation, and return them."""
+    taken: dict[str, Delivery] = {}
+    for row in rows(connection, "takeable", now=now, limit=limit):
+        delivery = _delivery(row, taken=True)
+        if delivery.conversation not in taken:
+            run(connection, "mark_sending", id=delivery.id, now=now, until=now + LEASE)
+            taken[delivery.conversation] = delivery
+    return list(taken.values())
+
+
+def reply(connection: apsw.Connection, event: int, seconds: float, now: float) -> list[Delivery]:
+    """Take all withheld replies to an event at once, for the held request's response."""
+    deliveries = [_delivery(row, taken=True) for row in rows(connection, "withheld", inbox=event)]
+    for delivery in deliveries:
+        run(connection, "mark_sending", id=delivery.id, now=now, until=now + seconds)
+    return deliveries
+
+
+def replies(connection: apsw.Connection, event: int) -> list[Delivery]:
+    """Read the replies to an event that were sent."""
+    return [_delivery(row, taken=False) for row in rows(connection, "sent_replies", inbox=event)]
+
+
+def settle(connection: apsw.Connection, delivery: Delivery, decision: Decision, pace: float, now: float) -> bool:
+    """Record what came of a delivery; False when it is no longer the caller's."""
+    mine: dict[str, Any] = {"id": delivery.id, "fence": delivery.fence}
+    match decision:
+        case Settled(ids=ids):
+            run(connection, "settle_sent", **mine, ids=_encode(ids).decode(), now=now)
+        case Later(after=after, reason=reason, attempted=attempted, address=address):
+            moved = _encode(address).decode() if address else None
+            later = {"until": now + after, "reason": reason, "uncounted": not attempted, "address": moved}
+            run(connection, "settle_later", **mine, **later)
+        case Pause(after=after, reason=reason):
+            run(connection, "settle_later", **mine, until=now, reason=reason, uncounted=True, address=None)
+        case Parked(reason=reason):
+            run(connection, "settle_parked", **mine, reason=reason, now=now)
+    if connection.changes() != 1:
+        return False
+    if isinstance(decision, Pause):
+        account = delivery.address.account
+        run(connection, "pause", account=account, until=now + decision.after, reason=decision.reason)
+    if isinstance(decision, Settled | Parked):
+        run(connection, "wake_lane", conversation=delivery.conversation, at=now + pace)
+    return True
+
+
+def hand_back(connection: apsw.Connection, deliveries: Sequence[Delivery], now: float) -> None:
+    """Return taken deliveries whose sending never began."""
+    for delivery in deliveries:
+        run(connection, "hand_back", id=delivery.id, fence=delivery.fence, now=now)
+
+
+def sweep(connection: apsw.Connection, now: float) -> int:
+    """Decide about sends that nobody finished: again, or held for the operator."""
+    run(connection, "resend_interrupted", now=now)
+    resent = connection.changes()
+    held = rows(connection, "hold_interrupted", now=now)
+    for (conversation,) in held:
+        run(connection, "wake_lane", conversation=conversation, at=now)
+    return resent + len(held)
+
+
+def redrive(connection: apsw.Connection, number: int, now: float) -> bool:
+    """Put a parked delivery back at its place in the lane; False when there is none."""
+    conversation = one(connection, "redrive_delivery", id=number, now=now)
+    if conversation is None:
+        return False
+    run(connection, "still_lane", conversation=conversation)
+    run(connection, "wake_lane", conversation=conversation, at=now)
+    return True

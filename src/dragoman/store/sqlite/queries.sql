@@ -1,0 +1,280 @@
+-- The statements of the SQLite store, by name. Times are epoch seconds on the store's clock.
+
+-- name: add_receipt
+INSERT INTO receipt (account, at, raw) VALUES (:account, :at, :raw) RETURNING id;
+
+-- name: add_event
+-- Nothing comes back when the happening is known already.
+INSERT INTO inbox (account, kind, key, conversation, receipt, event, status,
+                   received_at, authenticated_at, parsed_at, accepted_at)
+VALUES (:account, :kind, :key, :conversation, :receipt, :event, :status,
+        :received_at, :authenticated_at, :parsed_at, :accepted_at)
+ON CONFLICT (account, kind, key) DO NOTHING
+RETURNING id;
+
+-- name: note_duplicate
+UPDATE inbox SET duplicates = duplicates + 1
+WHERE account = :account AND kind = :kind AND key = :key RETURNING id;
+
+-- name: enqueue
+INSERT INTO conversation (id, account, pending, head, ready_at)
+VALUES (:conversation, :account, 1, :event, :now)
+ON CONFLICT (id) DO UPDATE SET
+    head = CASE WHEN pending = 0 THEN excluded.head ELSE head END,
+    pending = pending + 1,
+    ready_at = coalesce(ready_at, excluded.ready_at);
+
+-- name: ready
+-- Conversations with something to do; those that crashed twice are left to `suspect`.
+SELECT id, state, fence, started, errors, head FROM conversation
+WHERE ready_at <= :now AND started < 2 ORDER BY ready_at LIMIT :limit;
+
+-- name: suspect
+-- One conversation whose head was in flight at two crashes: it runs while no other such one does,
+-- so that a message that kills the process is never charged to its neighbours.
+SELECT id, state, fence, started, errors, head FROM conversation
+WHERE ready_at <= :now AND started >= 2 ORDER BY ready_at LIMIT 1;
+
+-- name: lease_conversation
+UPDATE conversation SET ready_at = :until, because = 'leased', fence = fence + 1, started = started + 1
+WHERE id = :conversation;
+
+-- name: head_event
+SELECT id, account, kind, key, event, received_at FROM inbox
+WHERE conversation = :conversation AND id >= :head AND status = 'waiting' ORDER BY id LIMIT 1;
+
+-- name: nothing_pending
+UPDATE conversation SET pending = 0, ready_at = NULL, because = '', started = 0, errors = 0 WHERE id = :conversation;
+
+-- name: renew
+UPDATE conversation SET ready_at = :until WHERE id = :conversation AND fence = :fence;
+
+-- name: release
+UPDATE conversation SET ready_at = :now, because = '', started = started - 1
+WHERE id = :conversation AND fence = :fence;
+
+-- name: finish_turn
+UPDATE conversation SET state = :state, pending = pending - 1, head = :event + 1, because = '', started = 0, errors = 0,
+    ready_at = CASE WHEN pending > 1 THEN :now END
+WHERE id = :conversation AND fence = :fence RETURNING pending;
+
+-- name: finish_event
+UPDATE inbox SET status = 'done', handler = :handler, routed_at = :routed_at, responded_at = :responded_at
+WHERE id = :event;
+
+-- name: note_error
+UPDATE conversation SET ready_at = :until, because = :reason, started = started - 1, errors = errors + 1
+WHERE id = :conversation AND fence = :fence RETURNING errors;
+
+-- name: park_event
+UPDATE inbox SET status = 'parked', reason = :reason WHERE id = :event;
+
+-- name: skip_head
+UPDATE conversation SET pending = pending - 1, head = :event + 1, because = '', started = 0, errors = 0,
+    ready_at = CASE WHEN pending > 1 THEN :now END
+WHERE id = :conversation;
+
+-- name: lane_is_open
+SELECT 1 FROM outbox WHERE conversation = :conversation AND state IN ('pending', 'sending') LIMIT 1;
+
+-- name: add_outgoing
+INSERT INTO outbox (key, inbox, account, conversation, action, address, class, state, withheld_until,
+                    ready_at, window, sure_until, not_after, created_at, received_at)
+VALUES (:key, :inbox, :account, :conversation, :action, :address, :class, 'pending', :withheld_until,
+        :ready_at, :window, :sure_until, :not_after, :now, :received_at)
+ON CONFLICT (key) DO NOTHING;
+
+-- name: set_memory
+INSERT INTO memory (person, key, value) VALUES (:person, :key, :value)
+ON CONFLICT (person, key) DO UPDATE SET value = excluded.value;
+
+-- name: get_memory
+SELECT value FROM memory WHERE person = :person AND key = :key;
+
+-- name: takeable
+SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids FROM outbox
+WHERE ready_at <= :now AND state = 'pending'
+  AND account NOT IN (SELECT name FROM account WHERE paused_until > :now)
+ORDER BY ready_at LIMIT :limit;
+
+-- name: withheld
+SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids FROM outbox
+WHERE inbox = :inbox AND state = 'pending' AND withheld_until > 0 ORDER BY id;
+
+-- name: sent_replies
+SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids FROM outbox
+WHERE inbox = :inbox AND state = 'sent' ORDER BY id;
+
+-- name: mark_sending
+UPDATE outbox SET state = 'sending', fence = fence + 1, attempts = attempts + 1, sending_at = :now, ready_at = :until
+WHERE id = :id;
+
+-- name: settle_sent
+UPDATE outbox SET state = 'sent', ids = :ids, settled_at = :now, ready_at = NULL, reason = ''
+WHERE id = :id AND fence = :fence AND state = 'sending';
+
+-- name: settle_later
+UPDATE outbox SET state = 'pending', ready_at = :until, reason = :reason,
+    attempts = attempts - :uncounted, address = coalesce(:address, address)
+WHERE id = :id AND fence = :fence AND state = 'sending';
+
+-- name: settle_parked
+UPDATE outbox SET state = 'parked', reason = :reason, settled_at = :now, ready_at = NULL
+WHERE id = :id AND fence = :fence AND state = 'sending';
+
+-- name: hand_back
+UPDATE outbox SET state = 'pending', attempts = attempts - 1, ready_at = max(:now, withheld_until)
+WHERE id = :id AND fence = :fence AND state = 'sending';
+
+-- name: wake_lane
+UPDATE outbox SET ready_at = max(:at, withheld_until)
+WHERE id = (SELECT id FROM outbox WHERE conversation = :conversation AND state IN ('pending', 'sending')
+            ORDER BY id LIMIT 1)
+  AND state = 'pending' AND ready_at IS NULL;
+
+-- name: pause
+INSERT INTO account (name, paused_until, reason) VALUES (:account, :until, :reason)
+ON CONFLICT (name) DO UPDATE SET paused_until = excluded.paused_until, reason = excluded.reason;
+
+-- name: resume
+DELETE FROM account WHERE name = :account;
+
+-- name: resend_interrupted
+-- A keyed send is safe inside the platform's window; an unkeyed reply is worth one possible duplicate while it is fresh.
+UPDATE outbox SET state = 'pending', fence = fence + 1, ready_at = max(:now, withheld_until)
+WHERE ready_at <= :now AND state = 'sending'
+  AND ((window > 0 AND sending_at + window > :now) OR (class = 'reply' AND sure_until > :now));
+
+-- name: hold_interrupted
+UPDATE outbox SET state = 'parked', fence = fence + 1, ready_at = NULL, settled_at = :now,
+    reason = 'unsure: the process died while it was being sent; it may have arrived'
+WHERE ready_at <= :now AND state = 'sending' RETURNING conversation;
+
+-- name: void_leases
+-- Leases belong to the process that took them; opening the file ends them all.
+UPDATE conversation SET ready_at = :now, because = '' WHERE ready_at IS NOT NULL AND because = 'leased';
+
+-- name: void_sends
+UPDATE outbox SET ready_at = :now WHERE state = 'sending';
+
+-- name: bound_backoff
+-- A wall clock that was set back while we were down must not keep anything waiting for days.
+UPDATE conversation SET ready_at = :latest WHERE ready_at > :latest;
+
+-- name: bound_outbox_backoff
+UPDATE outbox SET ready_at = :latest WHERE ready_at > :latest;
+
+-- name: begin_once
+INSERT INTO once (turn, name, arguments, at) VALUES (:turn, :name, :arguments, :now) ON CONFLICT DO NOTHING RETURNING 1;
+
+-- name: get_once
+SELECT arguments, result FROM once WHERE turn = :turn AND name = :name;
+
+-- name: restart_once
+UPDATE once SET arguments = :arguments, result = NULL WHERE turn = :turn AND name = :name;
+
+-- name: finish_once
+UPDATE once SET result = :result WHERE turn = :turn AND name = :name;
+
+-- name: get_kept
+SELECT value FROM kept WHERE name = :name;
+
+-- name: set_kept
+INSERT INTO kept (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: park_payload
+INSERT INTO parked (account, at, reason, raw) VALUES (:account, :now, :reason, :raw) RETURNING id;
+
+-- name: payload
+SELECT account, raw FROM parked WHERE id = :id;
+
+-- name: drop_payload
+DELETE FROM parked WHERE id = :id RETURNING account;
+
+-- name: redrive_event
+UPDATE inbox SET status = 'waiting', reason = '' WHERE id = :id AND status = 'parked' RETURNING conversation, account;
+
+-- name: requeue
+INSERT INTO conversation (id, account, pending, head, ready_at) VALUES (:conversation, :account, 1, :event, :now)
+ON CONFLICT (id) DO UPDATE SET head = min(CASE WHEN pending = 0 THEN :event ELSE head END, :event),
+    pending = pending + 1, ready_at = coalesce(ready_at, :now);
+
+-- name: redrive_delivery
+UPDATE outbox SET state = 'pending', reason = '', attempts = 0, withheld_until = 0, settled_at = NULL, ready_at = NULL,
+    sure_until = :now + 600, not_after = :now + (not_after - created_at)
+WHERE id = :id AND state = 'parked' RETURNING conversation;
+
+-- name: still_lane
+UPDATE outbox SET ready_at = NULL WHERE conversation = :conversation AND state = 'pending' AND ready_at IS NOT NULL;
+
+-- name: waiting_events
+SELECT coalesce(sum(pending), 0) FROM conversation WHERE ready_at IS NOT NULL;
+
+-- name: waiting_deliveries
+SELECT count(*) FROM outbox WHERE state IN ('pending', 'sending');
+
+-- name: oldest_waiting
+SELECT accepted_at FROM inbox WHERE id = (SELECT min(head) FROM conversation WHERE ready_at IS NOT NULL);
+
+-- name: parked_count
+SELECT (SELECT count(*) FROM inbox WHERE status = 'parked') + (SELECT count(*) FROM outbox WHERE state = 'parked')
+     + (SELECT count(*) FROM parked);
+
+-- name: event_status
+SELECT status FROM inbox WHERE id = :id;
+
+-- name: parked_rows
+SELECT 'e' || id, 'event', account, conversation, reason, accepted_at FROM inbox WHERE status = 'parked'
+UNION ALL
+SELECT 'd' || id, 'delivery', account, conversation, reason, coalesce(settled_at, created_at) FROM outbox
+WHERE state = 'parked'
+UNION ALL
+SELECT 'p' || id, 'payload', account, '', reason, at FROM parked
+ORDER BY 6 DESC LIMIT :limit;
+
+-- name: paused_accounts
+SELECT name, reason FROM account WHERE paused_until > :now;
+
+-- name: recent_events
+SELECT id, event, accepted_at FROM inbox
+WHERE conversation = :conversation AND id < :before ORDER BY id DESC LIMIT :limit;
+
+-- name: said_to
+SELECT id, action, created_at, inbox, ids FROM outbox WHERE inbox = :inbox AND state != 'parked' ORDER BY id;
+
+-- name: find_event
+SELECT id, account, conversation, kind, key, status, reason, handler, duplicates, received_at, authenticated_at,
+       parsed_at, accepted_at, routed_at, responded_at FROM inbox WHERE id = :id;
+
+-- name: find_by_key
+SELECT id FROM inbox WHERE key = :key ORDER BY id DESC LIMIT 1;
+
+-- name: find_by_delivery
+SELECT inbox FROM outbox WHERE id = :id;
+
+-- name: deliveries_of
+SELECT id, state, reason, attempts, coalesce(settled_at, sending_at), ids FROM outbox WHERE inbox = :inbox ORDER BY id;
+
+-- name: old_events
+SELECT id, conversation, status, accepted_at FROM inbox WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- name: delete_event
+DELETE FROM inbox WHERE id = :id AND status != 'waiting'
+  AND NOT EXISTS (SELECT 1 FROM outbox WHERE inbox = :id AND state IN ('pending', 'sending'));
+
+-- name: delete_replies
+DELETE FROM outbox WHERE inbox = :id AND state NOT IN ('pending', 'sending')
+  AND NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.id = :id);
+
+-- name: delete_conversation
+DELETE FROM conversation WHERE id = :conversation AND pending = 0 AND ready_at IS NULL AND state = '{}'
+  AND NOT EXISTS (SELECT 1 FROM inbox WHERE conversation = :conversation);
+
+-- name: delete_receipts
+DELETE FROM receipt WHERE id IN (SELECT id FROM receipt ORDER BY id LIMIT :limit) AND at < :before;
+
+-- name: delete_once
+DELETE FROM once WHERE (turn, name) IN (SELECT turn, name FROM once WHERE at < :before LIMIT :limit);
+
+-- name: delete_payloads
+DELETE FROM parked WHERE id IN (SELECT id FROM parked ORDER BY id LIMIT :limit) AND at < :before;

@@ -1,0 +1,102 @@
+"""What keeps the file healthy and the operator in charge: park, redrive, the journal, kept values, pruning."""
+
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from dragoman.store.base import Done, Fresh, InDoubt, Once
+from dragoman.store.sqlite import outbox
+from dragoman.store.sqlite.reader import number_of
+from dragoman.store.sqlite.statements import one, rows, run
+
+BATCH: Final = 500
+"""Rows that one pruning transaction looks at: small, so that messages never wait for it."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def park(connection: apsw.Connection, account: str, raw: bytes, reason: str, now: float) -> str:
+    """Set a payload aside."""
+    number = one(connection, "park_payload", account=account, raw=raw, reason=reason, now=now)
+    return f"p{number}"
+
+
+def redrive(connection: apsw.Connection, name: str, now: float) -> str:
+    """Put something parked back to work; raises `LookupError`."""
+    event = one(connection, "redrive_event", id=number_of(name, "e"))
+    if event is not None:
+        conversation, account = event
+        run(connection, "requeue", conversation=conversation, account=account, event=number_of(name, "e"), now=now)
+        return "event"
+    if outbox.redrive(connection, number_of(name, "d"), now):
+        return "delivery"
+    if one(connection, "drop_payload", id=number_of(name, "p")) is not None:
+        return "payload"
+    raise LookupError(name)
+
+
+def begin(connection: apsw.Connection, turn: str, name: str, arguments: str, now: float) -> Once:
+    """Begin a journaled step; one that was begun with other arguments starts afresh."""
+    if one(connection, "begin_once", turn=turn, name=name, arguments=arguments, now=now) is not None:
+        return Fresh()
+    known, result = one(connection, "get_once", turn=turn, name=name)
+    if known != arguments:
+        run(connection, "restart_once", turn=turn, name=name, arguments=arguments)
+        return Fresh()
+    return InDoubt() if result is None else Done(result=msgspec.json.decode(result))
+
+
+def finish(connection: apsw.Connection, turn: str, name: str, result: Any) -> None:
+    """Journal a step's result."""
+    run(connection, "finish_once", turn=turn, name=name, result=_encode(result).decode())
+
+
+def keep(connection: apsw.Connection, name: str, value: str) -> None:
+    """Keep a value under a name."""
+    run(connection, "set_kept", name=name, value=value)
+
+
+def recall(connection: apsw.Connection, name: str) -> str:
+    """Read a kept value."""
+    return one(connection, "get_kept", name=name) or ""
+
+
+def memory(connection: apsw.Connection, person: str, key: str) -> Any:
+    """Read what is remembered of a person."""
+    value = one(connection, "get_memory", person=person, key=key)
+    return None if value is None else msgspec.json.decode(value)
+
+
+def resume(connection: apsw.Connection, account: str) -> None:
+    """End an account's pause."""
+    run(connection, "resume", account=account)
+
+
+class Pruned(msgspec.Struct):
+    """How far a batch came: the number to go on after (0: done), and how many rows it deleted."""
+
+    after: int
+    deleted: int
+
+
+def prune_events(connection: apsw.Connection, before: float, after: int) -> Pruned:
+    """Delete one batch of settled events older than `before`, with their replies."""
+    found = rows(connection, "old_events", after=after, limit=BATCH)
+    old = [row for row in found if row[3] < before]
+    deleted = 0
+    for number, conversation, _status, _at in old:
+        run(connection, "delete_event", id=number)
+        deleted += connection.changes()
+        run(connection, "delete_replies", id=number)
+        run(connection, "delete_conversation", conversation=conversation)
+    return Pruned(old[-1][0] if len(old) == BATCH else 0, deleted)
+
+
+def prune_rest(connection: apsw.Connection, before: float, raw_before: float) -> int:
+    """Delete one batch of raw payloads, journal entries and parked payloads; returns how many."""
+    deleted = 0
+    for statement, limit in (("delete_receipts", raw_before), ("delete_once", before), ("delete_payloads", before)):
+        run(connection, statement, before=limit, limit=BATCH)
+        deleted += connection.changes()
+    return deleted

@@ -1,0 +1,139 @@
+"""What an operator sees of the running bot: JSON logs with ids, Prometheus metrics, and named crash points.
+
+Logs carry ids and reasons, never message text or secrets.
+"""
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from pathlib import PurePath
+from typing import Any, Final, TextIO
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY: Final = CollectorRegistry(auto_describe=True)
+
+SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.4, 0.5, 0.6, 1, 2.5, 5, 10, 30, 60, 120)
+"""Histogram buckets; they hold the marks of our objectives (0.3 s and 0.5 s) exactly."""
+
+stage_seconds = Histogram(
+    "dragoman_stage_seconds",
+    "Time that one stage of a message's life took.",
+    ["stage", "platform"],
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+reply_seconds = Histogram(
+    "dragoman_reply_seconds",
+    "Time from the arrival of a message to the delivery of a reply to it.",
+    ["platform"],
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+events = Counter(
+    "dragoman_events_total",
+    "Happenings at the door, by outcome: accepted, duplicate, ignored, parked.",
+    ["account", "platform", "outcome"],
+    registry=REGISTRY,
+)
+refusals = Counter(
+    "dragoman_refusals_total",
+    "Requests refused at the door, by reason.",
+    ["account", "reason"],
+    registry=REGISTRY,
+)
+turns = Counter(
+    "dragoman_turns_total",
+    "Turns by outcome: done, unhandled, error, parked, lost, refused.",
+    ["platform", "outcome"],
+    registry=REGISTRY,
+)
+deliveries = Counter(
+    "dragoman_deliveries_total",
+    "Attempts to deliver, by outcome: sent, retry, parked, moved, paused.",
+    ["platform", "outcome"],
+    registry=REGISTRY,
+)
+waiting = Gauge(
+    "dragoman_queue_depth",
+    "Rows that wait, by queue: inbox, outbox, parked.",
+    ["queue"],
+    registry=REGISTRY,
+)
+loop_lag = Gauge(
+    "dragoman_loop_lag_seconds",
+    "How late the event loop last woke from a short sleep.",
+    registry=REGISTRY,
+)
+paused = Gauge(
+    "dragoman_account_paused",
+    "1 while an account is paused because its platform refuses us.",
+    ["account"],
+    registry=REGISTRY,
+)
+listening = Gauge(
+    "dragoman_listener_progress_timestamp_seconds",
+    "When a long poll last got an answer (epoch seconds).",
+    ["account"],
+    registry=REGISTRY,
+)
+
+
+def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:
+    """Write logs as one JSON object a line to `stream` (standard error), at `level` and above."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def logger(name: str) -> Any:
+    """Return a logger whose lines say which part of the house wrote them."""
+    return structlog.get_logger(part=name)
+
+
+def where(error: BaseException) -> str:
+    """Name an error's type and the innermost place it was raised at; never what it said, which may quote a message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+    return f"{type(error).__name__}{place}"
+
+
+class CrashPoint:
+    """One armed point of the straight line: the process kills itself there at the n-th passing.
+
+    The fault tests arm it by `DRAGOMAN_CRASH=point:count`; unarmed it costs one comparison.
+    """
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.left = 0
+
+    def arm(self, spec: str) -> None:
+        """Arm from `point:count`; raises `ValueError` when it is neither."""
+        name, _, count = spec.partition(":")
+        self.name, self.left = name, int(count or "1")
+
+    def passed(self, name: str) -> None:
+        """Die at once, as by `kill -9`, if this is the armed passing of the armed point."""
+        if name != self.name:
+            return
+        self.left -= 1
+        if self.left <= 0:
+            sys.stderr.write(f"crash point {name} reached\n")
+            sys.stderr.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+crash: Final = CrashPoint()

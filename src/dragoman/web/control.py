@@ -1,0 +1,65 @@
+"""The control socket of this machine: what the commands ask of the running service, behind file permissions."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
+
+from dragoman.flow.context import Context
+from dragoman.flow.redrive import redrive
+from dragoman.flow.transport.local import Hub
+from dragoman.web.chat import converse
+
+Question = Callable[[Context, dict[str, str]], Awaitable[Any]]
+
+
+async def trace(context: Context, query: dict[str, str]) -> Any:
+    """Tell one message's life; None when there is no such message."""
+    return await context.reader.trace(query["id"])
+
+
+async def parked(context: Context, query: dict[str, str]) -> Any:
+    """List what is set aside."""
+    return await context.reader.parked(int(query.get("limit", "100")))
+
+
+async def mend(context: Context, query: dict[str, str]) -> Any:
+    """Put something parked back to work; None when there is nothing of that name."""
+    try:
+        return await redrive(context, query["id"])
+    except LookupError:
+        return None
+
+
+QUESTIONS: dict[str, Question] = {"trace": trace, "parked": parked, "redrive": mend}
+"""What can be asked, by the running service's socket or of the opened file."""
+
+
+def build(context: Context, hub: Hub) -> ASGIApp:
+    """Return the application behind the control socket."""
+    routes: list[Any] = [
+        Route(f"/{name}", functools.partial(_ask, context, question), methods=["POST"])
+        for name, question in QUESTIONS.items()
+    ]
+    routes.append(WebSocketRoute("/chat/{channel}", functools.partial(_chat, context, hub)))
+    return Starlette(routes=routes)
+
+
+async def _ask(context: Context, question: Question, request: Request) -> Response:
+    answer = await question(context, dict(request.query_params))
+    return JSONResponse(msgspec.to_builtins(answer))
+
+
+async def _chat(context: Context, hub: Hub, socket: WebSocket) -> None:
+    account = context.accounts.get("terminal")
+    if account is None:
+        await socket.close(1008)
+        return
+    await converse(context, hub, account, socket.path_params["channel"], socket)
