@@ -1,0 +1,64 @@
+# The index of commands. `make` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+export PYTHONDONTWRITEBYTECODE := 1
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+.venv/.base: requirements/base.txt requirements/build.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PIP) install --require-hashes -r requirements/build.txt
+	$(PIP) install --require-hashes -r requirements/base.txt
+	$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.venv/.dev: .venv/.base requirements/dev.txt
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+install: .venv/.base ## Install the bot into .venv (the command is .venv/bin/dragoman)
+
+develop: .venv/.dev ## Install the tools of development and the tests' libraries too
+
+run: install ## Start the bot with its embedded default
+	@exec $(BIN)/dragoman run $(ARGS)
+
+test: develop ## Run the tests (make test ARGS="-k slack")
+	$(BIN)/python -m pytest $(ARGS)
+
+check: develop ## Lint, types, layers, docs and changelog
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/generate.py --check
+
+format: develop ## Format the code and write the generated reference
+	$(BIN)/ruff format .
+	$(BIN)/python docs/generate.py
+
+budget: ## Measure the install's size, the first page's time and the idle memory against the budgets
+	$(PYTHON) benchmarks/budget.py
+
+bench: install ## Measure replies a second and latency (make bench ARGS="--rate 500")
+	$(BIN)/dragoman bench $(ARGS)
+
+faults-nightly: develop ## Kill the service at every crash point, twenty times each (about half an hour)
+	DRAGOMAN_FAULT_ROUNDS=20 $(BIN)/python -m pytest tests/faults --timeout 3600
+
+lock: develop ## Lock the dependencies again, with hashes
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/base.txt
+	$(BIN)/uv pip compile requirements/build.in --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/build.txt
+	$(BIN)/uv pip compile pyproject.toml --group test --group check -c requirements/base.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/dev.txt
+
+wheel: develop ## Build the wheel into dist/
+	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist .
+
+changelog: develop ## Show what the fragments will say in the next release
+	$(BIN)/towncrier build --draft --version next
+
+.PHONY: help install develop run test check format budget bench faults-nightly lock wheel changelog
+.DEFAULT_GOAL := help

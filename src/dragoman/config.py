@@ -70,7 +70,7 @@ class Settings:
     )
     turns: int = setting("Turns that run at the same time, at most.", default=64)
     turn_seconds: float = setting("Seconds that one turn may take.", default=120.0)
-    sends: int = setting("Deliveries that are under way at the same time, at most.", default=16)
+    sends: int = setting("Deliveries that are under way at the same time, at most.", default=32)
     most_waiting: int = setting(
         "Messages that may wait; beyond that platforms are asked to come back later.", default=50_000
     )
@@ -85,6 +85,9 @@ class AccountSettings:
     enabled: bool = setting("Switch the account on or off.", default=True)
     plugins: tuple[str, ...] | None = setting(
         "Routing order of this account, instead of the general one.", default=None
+    )
+    sends_per_second: float | None = setting(
+        "Deliveries a second of this account, where its own limit is not the platform's usual one.", default=None
     )
     answer: typing.Literal["addressed", "always"] = setting(
         "In groups answer only when addressed, or always.", default="addressed"

@@ -9,6 +9,7 @@ DragomanError
 ├── TooLarge           more bytes than we accept: 413
 ├── NoAnswer           a request of ours got no answer (`sent` tells whether it left)
 ├── PluginError        a plugin cannot be loaded, or broke its contract
+│   └── BadArguments   a person's words do not fit a command; the text is told to them
 ├── MediaRefused       a file that may not be fetched or is too large
 └── StoreError
     ├── StoreAway      the store cannot commit now: 503, the platform retries
@@ -71,6 +72,10 @@ class NoAnswer(DragomanError):
 
 class PluginError(DragomanError):
     """A plugin could not be loaded, or broke the plugin contract."""
+
+
+class BadArguments(PluginError):
+    """The words after a command do not fit it."""
 
 
 class MediaRefused(DragomanError):

@@ -213,7 +213,7 @@ class Event(Value):
             "message_type": self.message_type,
             "content": self.text,
             "timestamp": self.at,
-            "attachments": msgspec.to_builtins(self.attachments),
+            "attachments": msgspec.to_builtins(list(self.attachments)),
             "id": self.key,
             "account": self.account,
             "conversation_id": self.conversation,

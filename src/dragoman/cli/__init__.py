@@ -18,14 +18,19 @@ app = typer.Typer(
 )
 
 
-def main() -> NoReturn:
-    """Run a command; what goes wrong is one line on standard error and a non-zero exit."""
-    from dragoman.cli import bench, chat, config, conformance, mend, run, version  # noqa: PLC0415 - only here
+def commands() -> typer.Typer:
+    """Return the application with every command."""
+    from dragoman.cli import bench, chat, config, conformance, mend, run, version  # noqa: PLC0415 - they import us
 
     for module in (run, chat, config, mend, conformance, bench, version):
         module.register(app)
+    return app
+
+
+def main() -> NoReturn:
+    """Run a command; what goes wrong is one line on standard error and a non-zero exit."""
     try:
-        app()
+        commands()()
     except ConfigError as error:
         fail(str(error), 2)
     except DragomanError as error:

@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 from dragoman.engine.turn import Turn
-from dragoman.errors import PluginError
+from dragoman.errors import BadArguments, PluginError
 from dragoman.model import Event
 
 Filter = Callable[[Event], bool]
@@ -109,6 +109,10 @@ class Plugin:
         """Handle the press of a button with this value."""
         return self._add(lambda event: event.kind == "action" and action_value(event) == value, lambda _event: {}, "")
 
+    def step(self, handler: H) -> H:
+        """Register a handler that only answers to questions come to (`turn.ask(..., then=handler)`)."""
+        return self._add(lambda _event: False, lambda _event: {}, "")(handler)
+
     def lifespan(self, life: Callable[[Any], AsyncIterator[Any]] | Lifespan) -> Any:
         """Open what the plugin needs while the service runs: an async context manager given the settings.
 
@@ -124,6 +128,8 @@ class Plugin:
     def _add(self, admits: Filter, arguments: Callable[[Event], Mapping[str, Any]], title: str) -> Callable[[H], H]:
         def register(handler: H) -> H:
             name = getattr(handler, "__name__", type(handler).__name__)
+            if self.handler(name) not in {None, handler}:
+                raise PluginError(f"{self.name} has two handlers named {name}")
             self.routes.append(Route(name=name, handler=handler, admits=admits, arguments=arguments, title=title))
             return handler
 
@@ -148,11 +154,11 @@ def command_of(event: Event, names: frozenset[str], *, bare_words: bool) -> str 
         return str(event.value.get("command_args", "")) if matches else None
     if event.kind != "message":
         return None
-    first, _, rest = event.text.strip().partition(" ")
+    first, *rest = event.text.split(None, 1) or [""]
     slash = first.startswith("/")
     if first.removeprefix("/").lower() not in names or (rest and not slash and not bare_words):
         return None
-    return rest.strip()
+    return rest[0].strip() if rest else ""
 
 
 def action_value(event: Event) -> Any:
@@ -166,20 +172,25 @@ def parameters(handler: Handler) -> list[inspect.Parameter]:
 
 
 def bind(handler: Handler, words: str) -> dict[str, Any]:
-    """Spread words over a handler's parameters; raises `PluginError` when one is no number and should be."""
+    """Spread words over a handler's parameters; raises `BadArguments` when one is missing or no number."""
     wanted = parameters(handler)
     pieces = words.split(None, len(wanted) - 1) if wanted else []
-    return {
-        parameter.name: _convert(parameter, piece) for parameter, piece in zip(wanted, pieces, strict=False) if piece
+    bound = {
+        parameter.name: convert(parameter, piece) for parameter, piece in zip(wanted, pieces, strict=False) if piece
     }
+    missing = [p.name for p in wanted if p.default is p.empty and p.name not in bound]
+    if missing:
+        raise BadArguments(f"Please add: {', '.join(missing)}")
+    return bound
 
 
-def _convert(parameter: inspect.Parameter, piece: str) -> Any:
+def convert(parameter: inspect.Parameter, piece: str) -> Any:
+    """Read a word as the parameter's type (text, int or float); raises `BadArguments`."""
     kind = {"int": int, "float": float}.get(getattr(parameter.annotation, "__name__", str(parameter.annotation)), str)
     try:
         return kind(piece.strip())
     except ValueError as error:
-        raise PluginError(f"{parameter.name} should be a number, not {piece.strip()!r}") from error
+        raise BadArguments(f"{parameter.name} should be a number, not {piece.strip()!r}") from error
 
 
 def adopt(candidate: object, name: str = "") -> Plugin:
@@ -198,7 +209,7 @@ def adopt(candidate: object, name: str = "") -> Plugin:
         context = turn.context if turn.context is not None else context_of(turn.event)
         turn.context = await processor.process(context)
         response = turn.context.get("response") if isinstance(turn.context, dict) else None
-        if response is None:
+        if not response:
             return UNHANDLED
         turn.say(str(response))
         return None

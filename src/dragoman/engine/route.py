@@ -4,13 +4,15 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
-from dragoman.engine.plugin import UNHANDLED, Handler, Loaded, parameters
+from dragoman.engine.plugin import UNHANDLED, Handler, Loaded, action_value, convert, parameters
 from dragoman.engine.turn import Mark, Turn
-from dragoman.errors import PluginError
+from dragoman.errors import BadArguments, PluginError
 from dragoman.model import Event
 
 CANCEL: Final = frozenset({"cancel", "/cancel", "stop", "取消", "算了"})
 """Words that end a pending question."""
+ANSWERS: Final = frozenset({"message", "action", "command"})
+"""The kinds of events that can answer one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,10 @@ def permitted(event: Event, policy: Policy) -> bool:
 
 
 def addressed(event: Event, state: dict[str, Any], policy: Policy) -> bool:
-    """Tell whether the bot is meant: always in a direct chat; in a group by mention, reply, command or thread."""
+    """Tell whether the bot is meant: always in a direct chat; in a group by mention, reply, command or thread.
+
+    Who was asked something is heard without being told to name the bot.
+    """
     return (
         policy.answer == "always"
         or event.chat_kind == "direct"
@@ -37,42 +42,61 @@ def addressed(event: Event, state: dict[str, Any], policy: Policy) -> bool:
         or event.mentions_bot
         or bool(event.value.get("reply_to_bot") or event.value.get("command"))
         or (policy.joins_threads and bool(event.address.thread) and bool(state.get("joined")))
+        or _asked(event, state)
     )
+
+
+def _asked(event: Event, state: dict[str, Any]) -> bool:
+    """Tell whether a question is open for this sender."""
+    pending = state.get("ask") or {}
+    return bool(pending) and pending.get("sender", event.sender.id) == event.sender.id
 
 
 async def handle(turn: Turn, plugins: Sequence[Loaded]) -> str:
     """Let the first plugin that wants it handle the turn; returns `plugin.handler`, or the empty string."""
-    pending = turn.state.get("ask")
-    if pending and turn.event.kind in {"message", "action", "command"}:
+    if turn.event.kind in ANSWERS and _asked(turn.event, turn.state):
+        pending = turn.state["ask"]
         turn.forget_question()
-        if turn.now <= pending.get("until", 0.0):
-            return await _continue(turn, plugins, pending)
+        if turn.now <= pending.get("until", 0.0) and (name := await _continue(turn, plugins, pending)):
+            return name
+    try:
+        return await _first(turn, plugins)
+    except BadArguments as error:
+        turn.say(str(error))
+        return f"{turn.plugin or 'dialog'}.usage"
+
+
+async def _first(turn: Turn, plugins: Sequence[Loaded]) -> str:
     for loaded, name, handler, bound in routes(turn.event, plugins):
-        mark = Mark.of(turn)
-        if await _call(turn, loaded, handler, bound) is not UNHANDLED:
+        if await _call(turn, loaded, handler, bound):
             return f"{loaded.name}.{name}"
-        mark.restore(turn)
     return ""
 
 
 def routes(event: Event, plugins: Sequence[Loaded]) -> Iterator[tuple[Loaded, str, Handler, dict[str, Any]]]:
-    """Yield, in order, the handlers that admit an event, each with its arguments."""
+    """Yield, in order, the handlers that admit an event, each with its arguments; raises `BadArguments`."""
     for loaded in plugins:
         for route in loaded.plugin.routes:
             if route.admits(event):
                 yield loaded, route.name, route.handler, dict(route.arguments(event))
 
 
-async def _call(turn: Turn, loaded: Loaded, handler: Handler, bound: dict[str, Any]) -> object:
+async def _call(turn: Turn, loaded: Loaded, handler: Handler, bound: dict[str, Any]) -> bool:
+    """Run a handler; one that declines leaves no trace, and False is returned."""
     turn.plugin, turn.settings, turn.resource = loaded.name, loaded.settings, loaded.resource
+    turn.handlers = frozenset(route.name for route in loaded.plugin.routes)
     missing = [p.name for p in parameters(handler) if p.default is p.empty and p.name not in bound]
     if missing:
-        raise PluginError(f"{loaded.name} needs {', '.join(missing)}")
-    return await handler(turn, **bound)
+        raise PluginError(f"{loaded.name} gives {', '.join(missing)} no default, and nothing fills it")
+    mark = Mark.of(turn)
+    if await handler(turn, **bound) is UNHANDLED:
+        mark.restore(turn)
+        return False
+    return True
 
 
 async def _continue(turn: Turn, plugins: Sequence[Loaded], pending: dict[str, Any]) -> str:
-    """Hand the message to the handler that asked; a handler that is gone since is answered for politely."""
+    """Hand the message to the handler that asked; one that is gone since is answered for politely."""
     if turn.text.strip().lower() in CANCEL:
         turn.say("Cancelled. 已取消。")
         return "dialog.cancel"
@@ -83,8 +107,12 @@ async def _continue(turn: Turn, plugins: Sequence[Loaded], pending: dict[str, An
         turn.say("I asked you something before an upgrade and can no longer use the answer. Please start again.")
         return "dialog.gone"
     bound = dict(pending.get("bound", {}))
-    free = next((p.name for p in parameters(handler) if p.name not in bound), None)
-    if free is not None:
-        bound[free] = str(turn.event.value.get("action_value") or turn.text)
-    await _call(turn, loaded, handler, bound)
-    return f"{plugin_name}.{name}"
+    free = next((parameter for parameter in parameters(handler) if parameter.name not in bound), None)
+    try:
+        if free is not None:
+            bound[free.name] = convert(free, str(action_value(turn.event) or turn.text))
+    except BadArguments as error:
+        turn.say(str(error))
+        turn.ask_again(pending)
+        return f"{plugin_name}.{name}"
+    return f"{plugin_name}.{name}" if await _call(turn, loaded, handler, bound) else ""

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from dragoman.errors import MediaRefused
+from dragoman.errors import MediaRefused, PluginError
 from dragoman.model import (
     Answer,
     Attachment,
@@ -87,6 +87,8 @@ class Turn:
         self.state: dict[str, Any] = {"v": STATE_VERSION, **(state or {})} if state else {}
         self.effects: list[Effect] = []
         self.plugin = ""
+        self.handlers: frozenset[str] = frozenset()
+        """The names of the plugin's handlers: what a question may go on with."""
         self.settings: Any = None
         self.resource: Any = None
         self.context: dict[str, Any] | None = None
@@ -168,11 +170,20 @@ class Turn:
     ) -> None:
         """Ask, and hand the next message of this conversation to `then`, as its first unbound argument.
 
-        `bound` are JSON values for other arguments of it. The question expires after `within` seconds.
+        `bound` are JSON values for other arguments of it. The question expires after `within` seconds, and is this
+        person's: in a group the next message of the same sender answers it. Raises `PluginError` when `then` is no
+        handler of the plugin: an answer can come after a restart, so it is found again by its name.
         """
-        self.say(question, buttons=buttons)
         name = getattr(then, "__name__", "")
-        self._set(ask={"plugin": self.plugin, "handler": name, "bound": bound, "until": self.now + within})
+        if name not in self.handlers:
+            raise PluginError(f"{self.plugin} has no handler {name!r}: decorate it, for example with @plugin.step")
+        self.say(question, buttons=buttons)
+        asked = {"plugin": self.plugin, "handler": name, "bound": bound, "until": self.now + within}
+        self._set(ask={**asked, "sender": self.event.sender.id})
+
+    def ask_again(self, pending: dict[str, Any]) -> None:
+        """Leave a question open whose answer could not be read."""
+        self._set(ask=pending)
 
     def forget_question(self) -> None:
         """Drop the pending question, if there is one."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from dragoman.adapter import Adapter, Known, Me
+from dragoman.adapter import Adapter, Known, Me, Rate
 from dragoman.engine.plugin import Loaded
 from dragoman.engine.route import Policy
 from dragoman.store.base import Store
@@ -20,6 +20,14 @@ class Account:
     adapter: Adapter
     policy: Policy
     plugins: tuple[Loaded, ...] = ()
+    sends_per_second: float | None = None
+
+    @property
+    def rates(self) -> tuple[Rate, ...]:
+        """The pace of deliveries: the platform's, unless the account has a limit of its own."""
+        if self.sends_per_second is None:
+            return self.adapter.capabilities.rates
+        return (Rate(per="account", count=max(1, round(self.sends_per_second)), seconds=1.0),)
 
     @property
     def platform(self) -> str:

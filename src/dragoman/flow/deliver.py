@@ -59,7 +59,7 @@ async def _guarded(context: Context, pacer: Pacer, delivery: Delivery) -> None:
         if account is None:
             await context.store.settle(delivery, Parked(reason="its account is not configured any more"))
             return
-        wait = pacer.reserve(delivery, account.adapter.capabilities.rates, context.clock())
+        wait = pacer.reserve(delivery, account.rates, context.clock())
         if wait > 0:
             await context.store.settle(delivery, Later(after=wait, reason="the platform's pace", attempted=False))
             return

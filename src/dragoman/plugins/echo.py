@@ -41,5 +41,5 @@ async def echo(turn: Turn) -> object:
 def received(count: int) -> str:
     """Word the receipt of files, in both languages: without a text there is none to follow."""
     if count == 1:
-        return "I got your file, thank you. 已收到您的文件, 谢谢。"
-    return f"I got your {count} files, thank you. 已收到您的 {count} 个文件, 谢谢。"
+        return "I got your file, thank you. 已收到您的文件，谢谢。"
+    return f"I got your {count} files, thank you. 已收到您的 {count} 个文件，谢谢。"

@@ -30,7 +30,7 @@ SYSTEM: Final = (
     "You are a helpful, polite assistant in a chat. Answer in the language of the question, briefly and to the point. "
     "Write Markdown only where it helps. When you do not know something, say so."
 )
-FALLBACK: Final = "I cannot answer right now. Please try again in a moment. 我暂时无法回答, 请稍后再试。"
+FALLBACK: Final = "I cannot answer right now. Please try again in a moment. 我暂时无法回答，请稍后再试。"
 
 log = telemetry.logger("plugin.llm")
 

@@ -12,6 +12,8 @@ import yaml
 from dragoman.errors import PluginError
 from dragoman.plugins import phrases, templates
 
+TRIGGERS: Final = ("match", "contains", "regex")
+KEYS: Final = (*TRIGGERS, "answer", "buttons")
 PLACEHOLDERS: Final = ("name", "text", "time", "date", "zone")
 LONGEST: Final = 2_000
 """Characters of a message that are looked at: rules answer short questions."""
@@ -86,7 +88,7 @@ def read(path: Path) -> Book:
         raise PluginError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise PluginError(f"{path}: is not UTF-8") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2026-13-45 is a ValueError
         raise PluginError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     except Wrong as error:
         raise PluginError(f"{path}: {error}") from error
@@ -191,7 +193,3 @@ def _pattern(text: str) -> Any:
         return regex.compile(text, regex.IGNORECASE)
     except regex.error as error:
         raise Wrong("regex", f"{text!r} is no regular expression: {error}") from error
-
-
-TRIGGERS: Final = ("match", "contains", "regex")
-KEYS: Final = (*TRIGGERS, "answer", "buttons")

@@ -167,6 +167,7 @@ def _load_account(installation: Installation, name: str, loaded: Mapping[str, Lo
             joins_threads=adapter.capabilities.threads and adapter.unit == "thread",
         ),
         plugins=tuple(loaded[name] for name in order),
+        sends_per_second=common.sends_per_second,
     )
 
 

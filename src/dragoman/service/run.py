@@ -232,8 +232,8 @@ async def _loops(
         line = [group.create_task(work(context)), group.create_task(deliver(context))]
         beside = [group.create_task(tick.tick(context, house.media, keep))]
         beside += [group.create_task(_attend(context, account)) for account in context.accounts]
-        while not all(server.started for server, _ in listeners):
-            await asyncio.sleep(0.005)  # noqa: ASYNC110 - uvicorn tells that it has started by an attribute only
+        while not all(server.started for server, _ in listeners):  # noqa: ASYNC110 - uvicorn tells it by an attribute
+            await asyncio.sleep(0.005)
         if announce is not None:
             announce(house, _address(listeners[0][1]))
         log.info("started", accounts=[account.name for account in context.accounts])

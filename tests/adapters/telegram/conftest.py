@@ -30,7 +30,9 @@ def known() -> Known:
 
 @pytest.fixture
 def simulator() -> TelegramSimulator:
-    return TelegramSimulator()
+    simulator = TelegramSimulator()
+    simulator.unlimited()
+    return simulator
 
 
 @pytest.fixture

@@ -231,9 +231,9 @@ def test_markup_that_telegram_cannot_read_is_sent_again_as_plain_text(deliver: D
     assert second.json["text"] == "bold"
 
 
-def test_a_refusal_of_plain_text_is_final(deliver: Deliver, account: Telegram) -> None:
+def test_plain_text_that_is_called_unreadable_is_tried_again_later(deliver: Deliver, account: Telegram) -> None:
     broken = refusal(400, "Bad Request: can't parse entities: strange")
-    assert isinstance(wire.run(account.send(deliver(say("x")), KNOWN), broken, broken), Refused)
+    assert isinstance(wire.run(account.send(deliver(say("x")), KNOWN), broken, broken), Retry)
 
 
 @pytest.mark.parametrize(

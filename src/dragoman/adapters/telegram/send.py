@@ -89,7 +89,7 @@ def send(delivery: Delivery, base: str) -> Exchange[Outcome]:
 def _better(form: Form, response: Response) -> Form | None:
     """Return the form to try next: plain text for broken markup, the caption for an edited picture."""
     description = api.read(response).description if response.status == 400 else ""
-    if "can't parse entities" in description and form.dialect != "plain":
+    if verdict.UNREADABLE in description and form.dialect != "plain":
         return dataclasses.replace(form, dialect="plain")
     if "no text in the message to edit" in description and form.edits != "caption":
         return dataclasses.replace(form, edits="caption")

@@ -16,6 +16,9 @@ from dragoman.wire import Moved, Outcome, Refused, Response, Retry, Scope, Sent,
 ALREADY_SO: Final = ("message is not modified", "message to delete not found")
 """What was asked for is the case already."""
 
+UNREADABLE: Final = "can't parse entities"
+"""Worth sending in another form; of plain text, which has none, it is the server's trouble, and passes."""
+
 UNREACHABLE: Final = (
     "chat not found",
     "peer_id_invalid",
@@ -70,6 +73,8 @@ def _bad_request(answer: Answer, address: Address) -> Outcome:
     description = answer.description.casefold()
     if any(text in description for text in ALREADY_SO):
         return Sent()
+    if UNREADABLE in description:
+        return Retry(reason=_reason(400, answer))
     unreachable = any(text in description for text in UNREACHABLE)
     return Refused(reason=_reason(400, answer), scope="conversation" if unreachable else "message")
 

@@ -54,12 +54,12 @@ class TelegramSimulator(Simulator):
         token: str = TOKEN,
         secret: str = SECRET,
         username: str = "dragoman_bot",
-        per_second: int = 100_000,
-        per_chat: int = 100_000,
+        per_second: int = 30,
+        per_chat: int = 1,
     ) -> None:
         """Start with no messages; `secret` empty makes `settings` those of a polling account.
 
-        The real limits are about 30 messages a second, and 1 in each chat (Bots FAQ).
+        The limits are Telegram's: 30 messages a second, and 1 in each chat (Bots FAQ, "My bot is hitting limits").
         """
         super().__init__(clock=clock)
         self.token, self.secret, self.username = token, secret, username
@@ -94,8 +94,7 @@ class TelegramSimulator(Simulator):
 
     def message(self, text: str, *, sender: str = "", channel: str = "") -> dict[str, Any]:
         """Make the update of a new message."""
-        author = _id(sender or channel.removeprefix("-") or "111")
-        chat = _id(channel) if channel else author
+        chat, author = _parties(sender, channel)
         number = self._next("message")
         content: dict[str, Any] = {
             "message_id": number,
@@ -111,10 +110,10 @@ class TelegramSimulator(Simulator):
 
     def press(self, data: str, *, message_id: int, sender: str = "", channel: str = "") -> dict[str, Any]:
         """Make the update of a pressed button; its callback waits for one answer."""
-        author = _id(sender or "111")
+        chat, author = _parties(sender, channel)
         number = f"callback-{self._next('callback')}"
         self._callbacks.add(number)
-        under = {"message_id": message_id, "chat": _chat(_id(channel) if channel else author), "date": 0}
+        under = {"message_id": message_id, "chat": _chat(chat), "date": 0}
         query = {"id": number, "from": _user(author), "message": under, "chat_instance": "1", "data": data}
         return self._update("callback_query", query)
 
@@ -366,6 +365,12 @@ class TelegramSimulator(Simulator):
 def _id(name: str) -> int:
     """Return a chat's or person's number; a name that is none gets one of its own."""
     return int(name) if re.fullmatch(r"-?[0-9]{1,16}", name) else zlib.crc32(name.encode())
+
+
+def _parties(sender: str, channel: str) -> tuple[int, int]:
+    """Return chat and author: a private chat has the id of its person ("Chat")."""
+    chat = _id(channel or sender or "111")
+    return (chat, _id(sender or "111")) if chat < 0 else (chat, chat)
 
 
 def _user(number: int) -> dict[str, Any]:

@@ -1,0 +1,178 @@
+"""One suite, many stores: the databases, and short words for what the line does with one."""
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import pytest
+
+from dragoman.adapter import Receipt
+from dragoman.model import Address, Delivery, Event, Message, Say, Sender
+from dragoman.store.base import (
+    Accepted,
+    Claim,
+    Decision,
+    Handled,
+    Memory,
+    Outgoing,
+    Reader,
+    Settled,
+    Store,
+    Times,
+)
+from dragoman.store.sqlite import SqliteStore
+from dragoman.testing.clock import FakeClock
+
+
+class OpenStore(Store, Protocol):
+    """A store as a service owns it."""
+
+    @property
+    def reader(self) -> Reader:
+        """Answer questions beside the line."""
+
+    async def close(self) -> None:
+        """Let it go."""
+
+
+class Database(Protocol):
+    """A place for a store, which can be opened again and again."""
+
+    async def open(self, clock: Callable[[], float]) -> OpenStore:
+        """Open the store that is there."""
+
+
+class SqliteFile:
+    """A file of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "dragoman.db"
+
+    async def open(self, clock: Callable[[], float]) -> OpenStore:
+        return await SqliteStore.open(self.path, clock)
+
+
+DATABASES: Final[Mapping[str, Callable[[Path], Database]]] = {"sqlite": SqliteFile}
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    return DATABASES[request.param](tmp_path)
+
+
+class Line:
+    """A store under test: its clock, and the line's verbs with what a test does not care about filled in."""
+
+    def __init__(self, database: Database, clock: FakeClock) -> None:
+        self.clock = clock
+        self.store: OpenStore
+        self._database = database
+        self._numbers = itertools.count(1)
+
+    async def open(self) -> None:
+        self.store = await self._database.open(self.clock)
+
+    async def crash(self) -> None:
+        """Begin again on what is committed: closing writes nothing, so a killed process leaves the same."""
+        await self.store.close()
+        await self.open()
+
+    def event(self, conversation: str = "c1", key: str = "", *, account: str = "acme", **facts: Any) -> Event:
+        number = next(self._numbers)
+        whole: dict[str, Any] = {
+            "key": key or f"k{number}",
+            "account": account,
+            "platform": "test",
+            "conversation": conversation,
+            "address": Address(account=account, channel=conversation),
+            "sender": Sender(id="u1", name="Kim"),
+            "message_id": f"m{number}",
+        }
+        return Event(**{**whole, **facts})
+
+    async def accept(self, conversation: str = "c1", key: str = "", **facts: Any) -> Accepted:
+        """Accept one event."""
+        return (await self.receive(self.event(conversation, key, **facts)))[0]
+
+    async def receive(
+        self, *events: Event, keep: Mapping[str, str] | None = None, raw: bytes = b"{}"
+    ) -> Sequence[Accepted]:
+        """Accept what one request brought."""
+        now = self.clock()
+        times = Times(received=now, authenticated=now, parsed=now)
+        return await self.store.accept("acme", Receipt(events=events, raw=raw), times, keep)
+
+    async def claim(self) -> Claim:
+        """Take the one conversation that has something to do."""
+        (claim,) = await self.store.claim(10)
+        return claim
+
+    async def claimed(self) -> list[str]:
+        """Take all that has something to do and name the conversations."""
+        return sorted(claim.conversation for claim in await self.store.claim(10))
+
+    def outgoing(self, text: str, conversation: str, **facts: Any) -> Outgoing:
+        whole: dict[str, Any] = {
+            "key": f"turn:{next(self._numbers)}",
+            "action": Say(message=Message(text=text)),
+            "address": Address(account="acme", channel=conversation),
+        }
+        return Outgoing(**{**whole, **facts})
+
+    async def commit(
+        self,
+        claim: Claim,
+        *texts: str,
+        state: dict[str, Any] | None = None,
+        memories: tuple[Memory, ...] = (),
+        **facts: Any,
+    ) -> None:
+        """Finish a turn that says these texts; `facts` are those of the replies."""
+        stored = claim.events[0]
+        now = self.clock()
+        facts = {"address": stored.event.address, **facts}
+        handled = Handled(
+            id=stored.id,
+            handler="test",
+            state=claim.state if state is None else state,
+            outgoing=tuple(self.outgoing(text, claim.conversation, **facts) for text in texts),
+            memories=memories,
+            received_at=stored.received_at,
+            routed_at=now,
+            responded_at=now,
+        )
+        await self.store.commit(claim, handled)
+
+    async def answer(self, conversation: str, *texts: str, account: str = "acme", **facts: Any) -> int:
+        """Take one message the whole way to committed replies; returns the event's number."""
+        accepted = await self.accept(conversation, account=account)
+        await self.commit(await self.claim(), *texts, **facts)
+        return accepted.id
+
+    async def take(self) -> Delivery:
+        """Take the one delivery that may leave."""
+        (delivery,) = await self.store.take(10)
+        return delivery
+
+    async def taken(self) -> list[str]:
+        """Take all that may leave and give the texts."""
+        return said(await self.store.take(10))
+
+    async def send(self, decision: Decision | None = None, pace: float = 0.0) -> Delivery:
+        """Take one delivery and settle it, as sent if nothing else is decided."""
+        delivery = await self.take()
+        await self.store.settle(delivery, decision or Settled(ids=(f"p{delivery.id}",)), pace)
+        return delivery
+
+
+def said(deliveries: Sequence[Delivery]) -> list[str]:
+    return [delivery.action.message.text for delivery in deliveries if isinstance(delivery.action, Say)]
+
+
+@pytest.fixture
+async def line(database: Database, clock: FakeClock) -> AsyncIterator[Line]:
+    line = Line(database, clock)
+    await line.open()
+    yield line
+    await line.store.close()
