@@ -56,11 +56,6 @@ class SqliteFile:
 DATABASES: Final[Mapping[str, Callable[[Path], Database]]] = {"sqlite": SqliteFile}
 
 
-@pytest.fixture(params=DATABASES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
-    return DATABASES[request.param](tmp_path)
-
-
 class Line:
     """A store under test: its clock, and the line's verbs with what a test does not care about filled in."""
 
@@ -131,12 +126,16 @@ class Line:
         """Finish a turn that says these texts; `facts` are those of the replies."""
         stored = claim.events[0]
         now = self.clock()
-        facts = {"address": stored.event.address, **facts}
+        whole = [
+            {"key": f"{stored.turn}:{number}", "address": stored.event.address, **facts} for number in range(len(texts))
+        ]
         handled = Handled(
             id=stored.id,
             handler="test",
             state=claim.state if state is None else state,
-            outgoing=tuple(self.outgoing(text, claim.conversation, **facts) for text in texts),
+            outgoing=tuple(
+                self.outgoing(text, claim.conversation, **reply) for text, reply in zip(texts, whole, strict=True)
+            ),
             memories=memories,
             received_at=stored.received_at,
             routed_at=now,
@@ -162,17 +161,30 @@ class Line:
     async def send(self, decision: Decision | None = None, pace: float = 0.0) -> Delivery:
         """Take one delivery and settle it, as sent if nothing else is decided."""
         delivery = await self.take()
-        await self.store.settle(delivery, decision or Settled(ids=(f"p{delivery.id}",)), pace)
+        await self.settle(delivery, decision, pace)
         return delivery
+
+    async def settle(self, delivery: Delivery, decision: Decision | None = None, pace: float = 0.0) -> None:
+        """Settle a delivery, as sent if nothing else is decided."""
+        await self.store.settle(delivery, decision or Settled(ids=(f"p{delivery.id}",)), pace)
 
 
 def said(deliveries: Sequence[Delivery]) -> list[str]:
     return [delivery.action.message.text for delivery in deliveries if isinstance(delivery.action, Say)]
 
 
+MakeLine = Callable[[Path], Line]
+
+
+@pytest.fixture(params=DATABASES)
+def make_line(request: pytest.FixtureRequest) -> MakeLine:
+    """Give a line on a new store of this database; it is not open yet."""
+    return lambda folder: Line(DATABASES[request.param](folder), FakeClock())
+
+
 @pytest.fixture
-async def line(database: Database, clock: FakeClock) -> AsyncIterator[Line]:
-    line = Line(database, clock)
+async def line(make_line: MakeLine, tmp_path: Path) -> AsyncIterator[Line]:
+    line = make_line(tmp_path)
     await line.open()
     yield line
     await line.store.close()

@@ -44,11 +44,18 @@ class Accounts:
         self._clock = clock
 
     def __iter__(self) -> Iterator[Account]:
-        return iter(self._accounts.values())
+        return iter(list(self._accounts.values()))
 
     def get(self, name: str) -> Account | None:
         """Return an account by its name, None when there is none."""
         return self._accounts.get(name)
+
+    def replace(self, name: str, account: Account | None) -> None:
+        """Put a changed account in its place, or (None) take it out; others see either the old or the new one."""
+        accounts = {**self._accounts, name: account} if account else dict(self._accounts)
+        if account is None:
+            accounts.pop(name, None)
+        self._accounts = {key: value for key, value in accounts.items() if value is not None}
 
     def known(self, account: Account, cursor: str = "") -> Known:
         """Return what an adapter may know now."""

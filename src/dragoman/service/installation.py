@@ -30,6 +30,8 @@ class Installation:
     document: Document
     settings: Settings
     environ: Mapping[str, str]
+    path: Path
+    """The configuration file."""
     created: bool = False
     """True when this very start wrote the configuration."""
 
@@ -66,7 +68,13 @@ def load(
             document.sources[name] = f"--{name}"
     settings = config.build(document, "", Settings, environ, ignore=("accounts", "plugin"), also=("accounts", "plugin"))
     _check(document, settings)
-    return Installation(data=folder, document=document, settings=settings, environ=environ, created=created)
+    return Installation(data=folder, document=document, settings=settings, environ=environ, path=path, created=created)
+
+
+def reread(installation: Installation) -> Installation:
+    """Read the file and the references of an installation again; raises `ConfigError`."""
+    document = config.read(installation.path, installation.environ, Path.cwd())
+    return dataclasses.replace(installation, document=document)
 
 
 def _check(document: Document, settings: Settings) -> None:
@@ -166,9 +174,18 @@ def _load_account(installation: Installation, name: str, loaded: Mapping[str, Lo
             permit=permit,
             joins_threads=adapter.capabilities.threads and adapter.unit == "thread",
         ),
-        plugins=tuple(loaded[name] for name in order),
+        plugins=tuple(_in_order(document, key, order, loaded)),
         sends_per_second=common.sends_per_second,
     )
+
+
+def _in_order(document: Document, key: str, order: Iterable[str], loaded: Mapping[str, Loaded]) -> Iterable[Loaded]:
+    for name in order:
+        if name not in loaded:  # named since the start: plugins are loaded once
+            raise ConfigError(
+                document.where(f"{key}.plugins"), f"{key}.plugins", f"{name} needs a restart to be loaded"
+            )
+        yield loaded[name]
 
 
 def _adapter_class(document: Document, key: str, default: str) -> type[Adapter]:

@@ -9,7 +9,7 @@ import signal
 import socket
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -17,20 +17,19 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from dragoman import telemetry
-from dragoman.adapter import Adapter
 from dragoman.engine.plugin import Loaded
-from dragoman.errors import ConfigError, DragomanError
+from dragoman.errors import ConfigError
 from dragoman.flow import tick
-from dragoman.flow.account import Account, Accounts
+from dragoman.flow.account import Accounts
 from dragoman.flow.client import Client
 from dragoman.flow.context import Context, Limits
 from dragoman.flow.deliver import deliver
-from dragoman.flow.listen import listen
 from dragoman.flow.media import MediaStore
 from dragoman.flow.transport.http import HttpTransport
 from dragoman.flow.transport.local import Hub
 from dragoman.flow.work import work
 from dragoman.model import Secret
+from dragoman.service.attend import Attendants
 from dragoman.service.installation import Installation, load_accounts, load_plugins
 from dragoman.store.sqlite import SqliteStore
 from dragoman.web import app, control
@@ -38,10 +37,6 @@ from dragoman.web.guard import Guard
 
 Role = Literal["gateway", "engine", "connector"]
 ROLES: Final[tuple[Role, ...]] = ("gateway", "engine", "connector")
-PROBE_AGAIN: Final = 60.0
-"""Seconds until an account whose platform did not answer is probed again."""
-FIRST_PROBE: Final = 5.0
-"""Seconds that listening waits for the first probe: it tells the bot's own name."""
 
 log = telemetry.logger("service")
 
@@ -65,6 +60,7 @@ class House:
     hub: Hub
     media: MediaStore
     guard: Guard
+    attendants: Attendants
 
 
 @contextlib.asynccontextmanager
@@ -94,7 +90,8 @@ async def opened(installation: Installation) -> AsyncIterator[House]:
             stopping=asyncio.Event(),
             limits=Limits(turns=settings.turns, turn_seconds=settings.turn_seconds, sends=settings.sends),
         )
-        yield House(context=context, hub=hub, media=media, guard=_guard(installation))
+        attendants = Attendants(context, installation, running)
+        yield House(context=context, hub=hub, media=media, guard=_guard(installation), attendants=attendants)
 
 
 async def _enter(stack: contextlib.AsyncExitStack, loaded: Loaded) -> Loaded:
@@ -201,7 +198,7 @@ async def run(
                 )
         listeners.append((_server(control.build(house.context, house.hub)), bind_control(installation.control)))
         stack.callback(installation.control.unlink, missing_ok=True)
-        _on_signals(stop)
+        _on_signals(stop, house.attendants.asked)
         await _loops(house, installation, listeners, announce, stop)
 
 
@@ -209,8 +206,9 @@ def _unready(context: Context) -> str:
     return "the service is stopping" if context.stopping.is_set() else ""
 
 
-def _on_signals(stop: asyncio.Event) -> None:
+def _on_signals(stop: asyncio.Event, read_again: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, read_again.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
@@ -231,7 +229,7 @@ async def _loops(
         servers = [group.create_task(server.serve(sockets=[sock])) for server, sock in listeners]
         line = [group.create_task(work(context)), group.create_task(deliver(context))]
         beside = [group.create_task(tick.tick(context, house.media, keep))]
-        beside += [group.create_task(_attend(context, account)) for account in context.accounts]
+        beside.append(group.create_task(house.attendants.run()))
         while not all(server.started for server, _ in listeners):  # noqa: ASYNC110 - uvicorn tells it by an attribute
             await asyncio.sleep(0.005)
         if announce is not None:
@@ -268,42 +266,8 @@ async def _stop(
         task.cancel()
 
 
-async def _attend(context: Context, account: Account) -> None:
-    """Learn who an account is, and listen for it if its platform does not call us."""
-    probing = asyncio.create_task(_probe(context, account))
-    try:
-        if account.adapter.mode() == "poll":
-            await asyncio.wait({probing}, timeout=FIRST_PROBE)
-            await listen(context, account)
-        await probing
-    finally:
-        probing.cancel()
-
-
-async def _probe(context: Context, account: Account) -> None:
-    """Ask the platform who we are until it answers; what is missing goes to the log, with the remedy."""
-    if type(account.adapter).probe is Adapter.probe:
-        return
-    while True:
-        try:
-            known = context.accounts.known(account)
-            probe = await context.client.perform(account, account.adapter.probe(known))
-        except DragomanError as error:
-            log.warning("probe.failed", account=account.name, reason=str(error))
-        else:
-            for problem in probe.problems:
-                log.warning("probe.problem", account=account.name, problem=problem)
-            if probe.me.id:
-                await context.accounts.learn(context.store, account, probe.me)
-                return
-        await asyncio.sleep(PROBE_AGAIN)
-
-
 def main(work_: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine on uvloop."""
     import uvloop  # noqa: PLC0415 - commands that run no loop do not load it
 
     uvloop.run(work_)
-
-
-__all__ = ["ROLES", "House", "Mapping", "Role", "SteadyClock", "main", "opened", "run"]

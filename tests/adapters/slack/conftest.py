@@ -73,7 +73,6 @@ class Bench:
 
     simulator: SlackSimulator
     slack: Slack
-    now: list[float]
     blobs: dict[str, bytes] = dataclasses.field(default_factory=dict)
     requests: list[Http] = dataclasses.field(default_factory=list)
 
@@ -116,8 +115,7 @@ class Bench:
 
 @pytest.fixture
 def bench() -> Bench:
-    now = [NOW]
-    simulator = SlackSimulator(clock=lambda: now[0])
+    simulator = SlackSimulator(clock=lambda: NOW)
     settings = simulator.settings("http://slack.test")
     slack = Slack(
         account="support",
@@ -125,4 +123,4 @@ def bench() -> Bench:
         bot_token=Secret(settings["bot_token"]),
         api_base=settings["api_base"],
     )
-    return Bench(simulator=simulator, slack=slack, now=now)
+    return Bench(simulator=simulator, slack=slack)

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Final
 
 import aiohttp
 
-from dragoman.errors import MediaRefused, NoAnswer
+from dragoman.errors import NoAnswer
 from dragoman.flow.media import MediaStore
 from dragoman.wire import Http, Part, Response
 
@@ -103,6 +103,3 @@ async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     async for chunk in answer.content.iter_chunked(1 << 16):
         yield chunk
         await asyncio.sleep(0)
-
-
-__all__ = ["HttpTransport", "MediaRefused"]

@@ -1,0 +1,118 @@
+"""Attending to accounts: learn who each is, listen where its platform does not call us, and follow changes.
+
+The configuration is read again every 30 seconds and on SIGHUP, so that a rotated secret counts at once
+and a removed one no longer. A changed account gets a new adapter; its old listener has ended before the
+new one begins, so that there are never two connections.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from dragoman import telemetry
+from dragoman.adapter import Adapter
+from dragoman.engine.plugin import Loaded
+from dragoman.errors import ConfigError, DragomanError
+from dragoman.flow.account import Account
+from dragoman.flow.context import Context
+from dragoman.flow.listen import listen
+from dragoman.service.installation import Installation, load_accounts, reread
+
+READ_AGAIN: Final = 30.0
+"""Seconds between two readings of the configuration."""
+PROBE_AGAIN: Final = 60.0
+"""Seconds until an account whose platform did not answer is probed again."""
+FIRST_PROBE: Final = 5.0
+"""Seconds that listening waits for the first probe: it tells the bot's own name."""
+
+log = telemetry.logger("accounts")
+
+
+class Attendants:
+    """One task for each account that needs one; they follow the configuration."""
+
+    def __init__(self, context: Context, installation: Installation, plugins: Mapping[str, Loaded]) -> None:
+        self._context = context
+        self._installation = installation
+        self._plugins = plugins
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.asked = asyncio.Event()
+        """Set it to read the configuration now."""
+
+    async def run(self) -> None:
+        """Attend until cancelled."""
+        try:
+            for account in self._context.accounts:
+                self._begin(account)
+            while True:
+                await self._wait()
+                await self.follow()
+        finally:
+            for name in list(self._tasks):
+                await self._end(name)
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(READ_AGAIN):
+                await self.asked.wait()
+        except TimeoutError:
+            return
+        self.asked.clear()
+
+    async def follow(self) -> None:
+        """Take over what has changed; a configuration that has become wrong changes nothing."""
+        try:
+            installation = await asyncio.to_thread(reread, self._installation)
+            found = {account.name: account for account in load_accounts(installation, self._plugins)}
+        except ConfigError as error:
+            log.error("configuration.refused", reason=str(error))
+            return
+        before = {account.name: account for account in self._context.accounts}
+        for name in before.keys() | found.keys():
+            if before.get(name) == found.get(name):
+                continue
+            await self._end(name)
+            self._context.accounts.replace(name, found.get(name))
+            log.info("account.changed", account=name, there=name in found)
+            if name in found:
+                self._begin(found[name])
+
+    def _begin(self, account: Account) -> None:
+        self._tasks[account.name] = asyncio.create_task(attend(self._context, account))
+
+    async def _end(self, name: str) -> None:
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def attend(context: Context, account: Account) -> None:
+    """Learn who an account is, and listen for it if its platform does not call us."""
+    probing = asyncio.create_task(_probe(context, account))
+    try:
+        if account.adapter.mode() == "poll":
+            await asyncio.wait({probing}, timeout=FIRST_PROBE)
+            await listen(context, account)
+        await probing
+    finally:
+        probing.cancel()
+
+
+async def _probe(context: Context, account: Account) -> None:
+    """Ask the platform who we are until it answers; what is missing goes to the log, with the remedy."""
+    if type(account.adapter).probe is Adapter.probe:
+        return
+    while True:
+        try:
+            known = context.accounts.known(account)
+            probe = await context.client.perform(account, account.adapter.probe(known))
+        except DragomanError as error:
+            log.warning("probe.failed", account=account.name, reason=str(error))
+        else:
+            for problem in probe.problems:
+                log.warning("probe.problem", account=account.name, problem=problem)
+            if probe.me.id:
+                await context.accounts.learn(context.store, account, probe.me)
+                return
+        await asyncio.sleep(PROBE_AGAIN)

@@ -1,0 +1,102 @@
+"""The portable text's syntax: CommonMark with ~~strike~~ and tables, read by markdown-it into tokens.
+
+Three deliberate differences. Raw HTML is text: nobody's markup passes through. Link reference
+definitions are text: they would vanish from a message, and be missing in its second piece after a
+cut. Every link destination is read as one: whether it may be opened is for the dialect to say.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Final
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+MAX_NESTING: Final = 20
+"""Quotes and list levels (a list and its item count as two) that are read; the tail of deeper ones would be lost."""
+
+MARKUP: Final = re.compile(
+    r"""
+    [*`\[<\\]           # emphasis, code, links and images, autolinks, escapes
+    | &[#\w]            # entities
+    | ~~                # strike and fences
+    | \b_ | _\b         # emphasis; inside a word it is only a letter
+    | ^[-+=>#~:|]       # lists, rules, setext lines, quotes, headings, tables
+    | ^[0-9]{1,9}[.)]   # ordered lists
+    | ^[ \t] | [ \t]$   # indented code, hard breaks, blanks that are dropped
+    | \A\n | \n\Z | \n\n\n
+    | [\x00-\x08\x0b-\x1f]
+    """,
+    re.MULTILINE | re.VERBOSE,
+)
+"""What the syntax could take for more than words, lines and paragraphs; without it, parsing changes nothing."""
+
+
+class _Parser(MarkdownIt):
+    def validateLink(self, url: str) -> bool:  # noqa: N802 - the name is markdown-it's
+        return True
+
+
+@functools.cache
+def markdown() -> MarkdownIt:
+    """Return the parser; it keeps no state between texts."""
+    parser = _Parser("commonmark", {"html": False, "breaks": True, "xhtmlOut": False, "maxNesting": MAX_NESTING})
+    parser.enable(["table", "strikethrough"]).disable(["reference", "text_join"])
+    return parser
+
+
+def parse(text: str) -> list[Token] | None:
+    """Return the text's tokens, or None when it is nested too deeply to be read whole."""
+    tokens = markdown().parse(text)
+    return None if any(token.level >= MAX_NESTING - 1 for token in tokens) else tokens
+
+
+def blocks(text: str) -> list[Token]:
+    """Return the tokens of the blocks alone, with their lines and without what is inside them."""
+    tokens: list[Token] = []
+    parser = markdown()
+    parser.block.parse(text, parser, {}, tokens)
+    return tokens
+
+
+def visible(tokens: list[Token]) -> str:
+    """Return what a reader sees of inline tokens, on one line and without marks: a link's or an image's label."""
+    return "".join(_VISIBLE.get(token.type, _nothing)(token) for token in tokens)
+
+
+def destination(token: Token) -> str:
+    """Return the address of a link or an image."""
+    return str(token.attrGet("src" if token.type == "image" else "href") or "")
+
+
+def language(token: Token) -> str:
+    """Return the language that a fence names, as far as it is a name."""
+    found = re.match(r"[\w+#.-]+", token.info.strip())
+    return found[0] if found else ""
+
+
+def _nothing(_: Token) -> str:
+    return ""
+
+
+def _content(token: Token) -> str:
+    return token.content
+
+
+def _space(_: Token) -> str:
+    return " "
+
+
+def _image(token: Token) -> str:
+    return visible(token.children or [])
+
+
+_VISIBLE: Final[dict[str, Callable[[Token], str]]] = {
+    "text": _content,
+    "text_special": _content,
+    "code_inline": _content,
+    "softbreak": _space,
+    "hardbreak": _space,
+    "image": _image,
+}

@@ -1,0 +1,118 @@
+"""A conversation's history: what people and the bot said, as it reads today."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dragoman.model import Line as Said
+from dragoman.model import React
+from dragoman.store.base import Parked
+
+if TYPE_CHECKING:
+    from tests.store.conftest import Line
+
+
+async def say(line: "Line", text: str, *replies: str, conversation: str = "c1", message_id: str = "") -> int:
+    """Let a person say something, and the bot answer; returns the event's number."""
+    accepted = await line.accept(conversation, text=text, message_id=message_id or text)
+    await line.commit(await line.claim(), *replies)
+    return accepted.id
+
+
+async def change(line: "Line", message_id: str, text: str | None) -> None:
+    """Edit a message, or delete it."""
+    kind = "edit" if text is not None else "delete"
+    await line.accept(kind=kind, message_id=message_id, text=text or "", wants_turn=False)
+
+
+def texts(lines: Sequence[Said]) -> list[tuple[str, str]]:
+    return [(said.by, said.text) for said in lines]
+
+
+async def test_history_is_told_oldest_first(line: "Line") -> None:
+    await say(line, "hello", "hi", "how are you?")
+    await say(line, "fine")
+
+    assert texts(await line.store.reader.history("c1", 10)) == [
+        ("person", "hello"),
+        ("bot", "hi"),
+        ("bot", "how are you?"),
+        ("person", "fine"),
+    ]
+
+
+async def test_a_line_says_who_and_when(line: "Line") -> None:
+    event = await say(line, "hello")
+
+    assert list(await line.store.reader.history("c1", 10)) == [
+        Said(by="person", text="hello", at=line.clock(), id=f"e{event}", name="Kim")
+    ]
+
+
+async def test_the_last_lines_are_given(line: "Line") -> None:
+    for text in ("one", "two", "three"):
+        await say(line, text, f"{text}!")
+
+    assert texts(await line.store.reader.history("c1", 3)) == [("bot", "two!"), ("person", "three"), ("bot", "three!")]
+
+
+async def test_history_can_end_before_an_event(line: "Line") -> None:
+    await say(line, "one", "one!")
+    second = await say(line, "two", "two!")
+
+    assert texts(await line.store.reader.history("c1", 10, before=second)) == [("person", "one"), ("bot", "one!")]
+
+
+async def test_conversations_are_told_apart(line: "Line") -> None:
+    await say(line, "mine")
+    await say(line, "yours", conversation="c2")
+
+    assert texts(await line.store.reader.history("c1", 10)) == [("person", "mine")]
+    assert await line.store.reader.history("c3", 10) == []
+
+
+async def test_an_edit_replaces_what_was_said(line: "Line") -> None:
+    await say(line, "helo", "hi", message_id="m1")
+    await say(line, "more", message_id="m2")
+    await change(line, "m1", "hallo")
+    await change(line, "m1", "hello")
+
+    assert texts(await line.store.reader.history("c1", 10)) == [("person", "hello"), ("bot", "hi"), ("person", "more")]
+
+
+async def test_what_was_deleted_is_not_told(line: "Line") -> None:
+    await say(line, "secret", message_id="m1")
+    await say(line, "hello", message_id="m2")
+    await change(line, "m1", "less secret")
+    await change(line, "m1", None)
+
+    assert texts(await line.store.reader.history("c1", 10)) == [("person", "hello")]
+
+
+async def test_edits_and_reactions_do_not_crowd_out_what_was_said(line: "Line") -> None:
+    await say(line, "helo", message_id="m1")
+    for text in ("hel", "hell", "hello"):
+        await change(line, "m1", text)
+    await line.accept(kind="reaction", wants_turn=False)
+
+    assert texts(await line.store.reader.history("c1", 2)) == [("person", "hello")]
+
+
+async def test_a_message_that_waits_is_told_too(line: "Line") -> None:
+    await line.accept(text="hello")
+
+    assert texts(await line.store.reader.history("c1", 10)) == [("person", "hello")]
+
+
+async def test_only_what_was_said_is_told(line: "Line") -> None:
+    await line.accept(text="hello")
+    await line.commit(await line.claim(), "x", action=React(message_id="m1", emoji="eyes"))
+    await line.accept(kind="reaction", text="eyes", wants_turn=False)
+
+    assert texts(await line.store.reader.history("c1", 10)) == [("person", "hello")]
+
+
+async def test_a_reply_that_never_left_is_not_told(line: "Line") -> None:
+    await say(line, "hello", "hi")
+    await line.send(Parked(reason="refused"))
+
+    assert texts(await line.store.reader.history("c1", 10)) == [("person", "hello")]

@@ -1,0 +1,349 @@
+"""The store against a model of it: nothing lost, nothing twice, order kept, whatever happens in whatever order."""
+
+import asyncio
+import dataclasses
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from dragoman.errors import LostLease
+from dragoman.model import Delivery
+from dragoman.store.base import Claim, Decision, Later, Parked, Pause, Settled
+
+if TYPE_CHECKING:
+    from tests.store.conftest import Line, MakeLine
+
+T = TypeVar("T")
+
+CONVERSATIONS: Final = ("c0", "c1", "c2")
+LEASE: Final = 30.0
+SEND_LEASE: Final = 15.0
+CRASHES: Final = 3
+ERRORS: Final = 5
+DECISIONS: Final[tuple[Decision, ...]] = (
+    Settled(ids=("p1",)),
+    Later(after=0, reason="503"),
+    Later(after=20, reason="429", attempted=False),
+    Pause(after=60, reason="401"),
+    Parked(reason="refused"),
+)
+
+
+@dataclasses.dataclass
+class Message:
+    """What the model knows of an accepted event."""
+
+    number: int
+    key: str
+    status: str = "waiting"
+    started: int = 0
+    errors: int = 0
+
+
+@dataclasses.dataclass
+class Reply:
+    """What the model knows of a committed reply."""
+
+    key: str
+    event: int
+    state: str = "pending"
+    committed_at: float = 0.0
+    taken_at: float = 0.0
+    fence: int = 0
+
+
+class Machine(RuleBasedStateMachine):
+    """Does what gateways, workers and senders do, in any order, and compares."""
+
+    make_line: ClassVar["MakeLine"]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.runner = asyncio.Runner()
+        self.line = type(self).make_line(self.folder)
+        self.messages: dict[str, list[Message]] = defaultdict(list)
+        self.lanes: dict[str, list[Reply]] = defaultdict(list)
+        self.claims: list[Claim] = []
+        self.current: dict[str, tuple[int, float]] = {}
+        self.deliveries: list[Delivery] = []
+        self.committed: dict[str, list[int]] = defaultdict(list)
+        self.sent: dict[str, list[str]] = defaultdict(list)
+        self.paused_until = 0.0
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    @initialize()
+    def open(self) -> None:
+        self.run(self.line.open())
+
+    def teardown(self) -> None:
+        try:
+            self.finish()
+        finally:
+            self.run(self.line.store.close())
+            self.runner.close()
+            shutil.rmtree(self.folder)
+
+    # What the model knows
+
+    def head(self, conversation: str) -> Message | None:
+        return next((message for message in self.messages[conversation] if message.status == "waiting"), None)
+
+    def lane_head(self, conversation: str) -> Reply | None:
+        return next((reply for reply in self.lanes[conversation] if reply.state in {"pending", "sending"}), None)
+
+    def is_current(self, claim: Claim) -> bool:
+        return self.current.get(claim.conversation, (0, 0.0))[0] == claim.fence
+
+    def reply_of(self, delivery: Delivery) -> Reply:
+        return next(reply for reply in self.lanes[delivery.conversation] if reply.key == delivery.key)
+
+    # What gateways do
+
+    @rule(number=st.integers(0, 11))
+    def accept(self, number: int) -> None:
+        conversation, key = CONVERSATIONS[number % 3], f"k{number}"
+        known = next((message for message in self.messages[conversation] if message.key == key), None)
+
+        accepted = self.run(self.line.accept(conversation, key))
+
+        assert accepted.duplicate == (known is not None)
+        if known is None:
+            self.messages[conversation].append(Message(accepted.id, key))
+        else:
+            assert accepted.id == known.number
+
+    # What workers do
+
+    @rule(limit=st.integers(1, 3))
+    def claim(self, limit: int) -> None:
+        claims = self.run(self.line.store.claim(limit))
+
+        assert len(claims) <= limit
+        self.note_parked()
+        for claim in claims:
+            head = self.head(claim.conversation)
+            assert head is not None
+            assert [stored.id for stored in claim.events] == [head.number]
+            assert self.current.get(claim.conversation, (0, 0.0))[1] <= self.line.clock()
+            head.started += 1
+            self.current[claim.conversation] = (claim.fence, self.line.clock() + LEASE)
+            self.claims.append(claim)
+
+    def note_parked(self) -> None:
+        """Learn which events claiming parked: only those that were in flight at three crashes."""
+        for conversation in CONVERSATIONS:
+            head = self.head(conversation)
+            if head is not None and self.status(head) == "parked":
+                assert head.started >= CRASHES
+                head.status = "parked"
+                del self.current[conversation]
+
+    def status(self, message: Message) -> str:
+        return self.run(self.line.store.reader.status(message.number))
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), replies=st.integers(0, 2))
+    def commit(self, data: st.DataObject, replies: int) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        texts = [f"reply {number}" for number in range(replies)]
+        head = self.head(claim.conversation)
+        if not self.is_current(claim):
+            with pytest.raises(LostLease):
+                self.run(self.line.commit(claim, *texts))
+            return
+
+        self.run(self.line.commit(claim, *texts))
+
+        assert head is not None
+        head.status = "done"
+        self.committed[claim.conversation].append(head.number)
+        del self.current[claim.conversation]
+        now, turn = self.line.clock(), claim.events[0].turn
+        self.lanes[claim.conversation] += [Reply(f"{turn}:{i}", head.number, committed_at=now) for i in range(replies)]
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), after=st.sampled_from([0.0, 5.0, 400.0]))
+    def retry(self, data: st.DataObject, after: float) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        head = self.head(claim.conversation)
+        if not self.is_current(claim):
+            with pytest.raises(LostLease):
+                self.run(self.line.store.retry(claim, after, "ValueError"))
+            return
+
+        parked = self.run(self.line.store.retry(claim, after, "ValueError"))
+
+        assert head is not None
+        head.errors += 1
+        head.started -= 1
+        assert parked == (head.errors == ERRORS)
+        head.status = "parked" if parked else "waiting"
+        del self.current[claim.conversation]
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def renew(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+
+        renewed = self.run(self.line.store.renew(claim))
+
+        assert renewed == self.is_current(claim)
+        if renewed:
+            self.current[claim.conversation] = (claim.fence, self.line.clock() + LEASE)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+
+        self.run(self.line.store.release(claim))
+
+        head = self.head(claim.conversation)
+        if head is not None and self.is_current(claim):
+            head.started -= 1
+            del self.current[claim.conversation]
+
+    # What senders do
+
+    @rule(limit=st.integers(1, 3))
+    def take(self, limit: int) -> None:
+        deliveries = self.run(self.line.store.take(limit))
+
+        assert len(deliveries) <= limit
+        assert not deliveries or self.paused_until <= self.line.clock()
+        for delivery in deliveries:
+            head = self.lane_head(delivery.conversation)
+            assert head is not None
+            assert (head.key, head.state) == (delivery.key, "pending")
+            head.state, head.fence, head.taken_at = "sending", delivery.fence, self.line.clock()
+            self.deliveries.append(delivery)
+
+    @precondition(lambda self: self.deliveries)
+    @rule(data=st.data(), decision=st.sampled_from(DECISIONS), pace=st.sampled_from([0.0, 1.0]))
+    def settle(self, data: st.DataObject, decision: Decision, pace: float) -> None:
+        delivery = data.draw(st.sampled_from(self.deliveries))
+
+        self.run(self.line.store.settle(delivery, decision, pace))
+
+        reply = self.reply_of(delivery)
+        if reply.state != "sending" or reply.fence != delivery.fence:
+            return
+        reply.state = {Settled: "sent", Parked: "parked"}.get(type(decision), "pending")
+        if isinstance(decision, Pause):
+            self.paused_until = self.line.clock() + decision.after
+        if reply.state == "sent":
+            assert reply.key not in self.sent[delivery.conversation]
+            self.sent[delivery.conversation].append(reply.key)
+
+    @rule()
+    def resume(self) -> None:
+        self.run(self.line.store.resume("acme"))
+        self.paused_until = 0.0
+
+    @rule()
+    def sweep(self) -> None:
+        self.run(self.line.store.sweep())
+        self.note_interrupted(self.line.clock() - SEND_LEASE)
+
+    # What happens to all of them
+
+    @rule(seconds=st.sampled_from([1.0, 16.0, 31.0, 400.0]))
+    def time_goes_on(self, seconds: float) -> None:
+        self.line.clock.advance(seconds)
+
+    @rule()
+    def crash(self) -> None:
+        self.run(self.line.crash())
+        for conversation, (fence, _) in self.current.items():
+            self.current[conversation] = (fence, 0.0)
+        self.note_interrupted(self.line.clock())
+
+    def note_interrupted(self, taken_until: float) -> None:
+        """Know of sends that nobody finished: sent again while they are fresh, else held."""
+        for lane in self.lanes.values():
+            for reply in lane:
+                if reply.state == "sending" and reply.taken_at <= taken_until:
+                    reply.state = "pending" if self.line.clock() < reply.committed_at + 600 else "parked"
+
+    # What always holds
+
+    @invariant()
+    def turns_are_committed_in_order_and_once(self) -> None:
+        for conversation, numbers in self.committed.items():
+            accepted = [message.number for message in self.messages[conversation] if message.number in numbers]
+            assert numbers == accepted
+
+    @invariant()
+    def replies_are_sent_in_order_and_once(self) -> None:
+        for conversation, keys in self.sent.items():
+            assert keys == [reply.key for reply in self.lanes[conversation] if reply.key in keys]
+
+    def finish(self) -> None:
+        """Let everything come to its end, and compare what the store says with what the model knows."""
+        for _ in range(40):
+            self.step_to_the_end()
+        for message in (message for messages in self.messages.values() for message in messages):
+            assert message.status in {"done", "parked"}
+            assert self.status(message) == message.status
+            self.compare_replies(message)
+
+    def step_to_the_end(self) -> None:
+        self.line.clock.advance(401)
+        self.resume()
+        self.sweep()
+        self.claim(3)
+        self.take(3)
+        for claim in filter(self.is_current, self.claims):
+            self.finish_turn(claim)
+        for delivery in self.deliveries:
+            self.finish_delivery(delivery)
+        self.claims, self.deliveries = [], []
+
+    def finish_turn(self, claim: Claim) -> None:
+        head = self.head(claim.conversation)
+        assert head is not None
+        self.run(self.line.commit(claim))
+        head.status = "done"
+        self.committed[claim.conversation].append(head.number)
+        del self.current[claim.conversation]
+
+    def finish_delivery(self, delivery: Delivery) -> None:
+        reply = self.reply_of(delivery)
+        mine = reply.fence == delivery.fence
+        self.run(self.line.settle(delivery))
+        if mine and reply.state == "sending":
+            reply.state = "sent"
+            self.sent[delivery.conversation].append(reply.key)
+
+    def compare_replies(self, message: Message) -> None:
+        replies = self.run(self.line.store.replies(message.number))
+        known = [reply for lane in self.lanes.values() for reply in lane if reply.event == message.number]
+        assert all(reply.state in {"sent", "parked"} for reply in known)
+        assert [reply.key for reply in replies] == [reply.key for reply in known if reply.state == "sent"]
+
+
+def test_the_store_keeps_to_the_model(make_line: "MakeLine") -> None:
+    class OnThisStore(Machine):
+        pass
+
+    OnThisStore.make_line = staticmethod(make_line)
+    settings = hypothesis.settings(max_examples=60, stateful_step_count=40)
+    run_state_machine_as_test(OnThisStore, settings=settings)  # type: ignore[no-untyped-call]  # so it is shipped

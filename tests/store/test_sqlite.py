@@ -1,0 +1,307 @@
+"""What only the SQLite store has: a file that is locked, checked and shared by one writer's transactions."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import apsw
+import pytest
+
+from dragoman.errors import LostLease, StoreAway, StoreDamaged, StoreLocked
+from dragoman.store.sqlite import SqliteStore
+from dragoman.testing.clock import FakeClock
+
+if TYPE_CHECKING:
+    from tests.store.conftest import Line
+
+DAY: Final = 86_400.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "dragoman.db"
+
+
+@pytest.fixture
+def sqlite(line: "Line") -> SqliteStore:
+    return store_of(line)
+
+
+def store_of(line: "Line") -> SqliteStore:
+    assert isinstance(line.store, SqliteStore)
+    return line.store
+
+
+def connection_of(store: SqliteStore) -> apsw.Connection:
+    """Borrow the writer's connection, which is idle while no change waits."""
+    return store._writer._connection
+
+
+def scribble(path: Path) -> None:
+    """Overwrite the middle of a file."""
+    whole = bytearray(path.read_bytes())
+    assert len(whole) > 200_000
+    whole[8192:180_000] = b"\xa5" * (180_000 - 8192)
+    path.write_bytes(whole)
+
+
+def cut(path: Path) -> None:
+    """Leave the first part of a file."""
+    path.write_bytes(path.read_bytes()[:100_000])
+
+
+def no_database(path: Path) -> None:
+    """Put something else there."""
+    path.write_bytes(b"this is no database at all. " * 100)
+
+
+def change(path: Path, statement: str) -> None:
+    """Change a closed file behind the store's back."""
+    connection = apsw.Connection(str(path))
+    connection.execute(statement)
+    connection.close()
+
+
+async def fill(path: Path, clock: FakeClock) -> None:
+    """Leave a file of some hundred pages behind."""
+    store = await SqliteStore.open(path, clock)
+    for number in range(100):
+        await store.park("acme", bytes([number]) * 5000, "odd")
+        await store.keep(f"name{number}", "value" * 100)
+    await store.close()
+    del store
+
+
+async def test_a_second_service_on_the_same_file_is_refused(path: Path, clock: FakeClock) -> None:
+    first = await SqliteStore.open(path, clock)
+
+    with pytest.raises(StoreLocked, match=f"another dragoman runs on {path}.*--data"):
+        await SqliteStore.open(path, clock)
+
+    await first.keep("still", "open")
+    await first.close()
+    await (await SqliteStore.open(path, clock)).close()
+
+
+async def test_closing_lets_the_file_go(path: Path, clock: FakeClock) -> None:
+    store = await SqliteStore.open(path, clock)
+    await store.keep("name", "value")
+
+    await store.close()
+
+    left = sorted(file.name for file in path.parent.iterdir())
+    assert left == ["dragoman.db", "dragoman.db.lock"]
+
+
+async def test_a_closed_store_takes_nothing_more(path: Path, clock: FakeClock) -> None:
+    store = await SqliteStore.open(path, clock)
+    await store.close()
+
+    with pytest.raises(StoreAway):
+        await store.keep("name", "value")
+
+
+async def test_what_is_queued_at_the_close_is_still_done(path: Path, clock: FakeClock) -> None:
+    store = await SqliteStore.open(path, clock)
+    queued = [asyncio.create_task(store.keep(f"name{number}", "value")) for number in range(50)]
+    await asyncio.sleep(0)
+
+    await store.close()
+
+    await asyncio.gather(*queued)
+    again = await SqliteStore.open(path, clock)
+    assert await again.recall("name49") == "value"
+    await again.close()
+
+
+@pytest.mark.parametrize("damage", [no_database, scribble, cut])
+async def test_a_damaged_file_is_refused_with_the_remedy(
+    path: Path, clock: FakeClock, damage: Callable[[Path], None]
+) -> None:
+    await fill(path, clock)
+    damage(path)
+
+    with pytest.raises(StoreDamaged, match=rf"{path} is damaged.*restore it from a backup"):
+        await SqliteStore.open(path, clock)
+
+
+async def test_a_file_of_a_newer_release_is_refused(path: Path, clock: FakeClock) -> None:
+    await fill(path, clock)
+    change(path, "INSERT INTO migration VALUES (9999, '9999_later.sql', 'x')")
+
+    with pytest.raises(StoreDamaged, match=r"newer release \(schema 9999\); upgrade"):
+        await SqliteStore.open(path, clock)
+
+
+async def test_a_file_whose_migration_is_not_ours_is_refused(path: Path, clock: FakeClock) -> None:
+    await fill(path, clock)
+    change(path, "UPDATE migration SET digest = 'x'")
+
+    with pytest.raises(StoreDamaged, match=r"migration 0001_line\.sql"):
+        await SqliteStore.open(path, clock)
+
+
+async def test_a_refused_file_is_let_go(path: Path, clock: FakeClock) -> None:
+    await fill(path, clock)
+    change(path, "UPDATE migration SET number = 9999")
+    with pytest.raises(StoreDamaged):
+        await SqliteStore.open(path, clock)
+    change(path, "UPDATE migration SET number = 1")
+
+    await (await SqliteStore.open(path, clock)).close()
+
+
+async def test_a_place_that_cannot_be_written_is_away(tmp_path: Path, clock: FakeClock) -> None:
+    with pytest.raises(StoreAway):
+        await SqliteStore.open(tmp_path / "absent" / "dragoman.db", clock)
+
+
+async def test_the_file_is_written_durably(sqlite: SqliteStore) -> None:
+    connection = connection_of(sqlite)
+
+    assert connection.pragma("journal_mode") == "wal"
+    assert connection.pragma("synchronous") == 2  # FULL: a commit is on the disk when it returns
+
+
+class Holding:
+    """Holds the writer, so that what is asked meanwhile waits together."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.commits = 0
+        self._store = store
+        self._go_on = threading.Event()
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        begun = asyncio.Event()
+
+        def hold(_connection: apsw.Connection) -> None:
+            loop.call_soon_threadsafe(begun.set)
+            self._go_on.wait()
+
+        self._held = asyncio.create_task(self._store._writer.run(hold))
+        await begun.wait()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._held
+
+    async def let_go(self) -> None:
+        """Go on once all that was started has asked."""
+        await asyncio.sleep(0)
+        connection_of(self._store).set_commit_hook(self._count)
+        self._go_on.set()
+
+    def _count(self) -> bool:
+        self.commits += 1
+        return False
+
+
+async def test_what_is_accepted_together_shares_a_transaction(line: "Line", sqlite: SqliteStore) -> None:
+    async with Holding(sqlite) as holding:
+        accepting = [asyncio.create_task(line.accept(f"c{number}")) for number in range(100)]
+        await holding.let_go()
+        accepted = await asyncio.gather(*accepting)
+
+    assert len({item.id for item in accepted}) == 100
+    assert holding.commits == 2  # the one that held the writer, and the hundred
+
+
+async def test_one_failing_change_fails_alone(line: "Line", sqlite: SqliteStore) -> None:
+    await line.accept("c0")
+    late = await line.claim()
+    line.clock.advance(31)
+    await line.claim()
+
+    async with Holding(sqlite) as holding:
+        before = asyncio.create_task(line.accept("c1"))
+        failing = asyncio.create_task(line.commit(late, "late"))
+        after = asyncio.create_task(line.accept("c2"))
+        await holding.let_go()
+        with pytest.raises(LostLease):
+            await failing
+
+    assert not (await before).duplicate
+    assert not (await after).duplicate
+    assert await line.claimed() == ["c1", "c2"]
+    assert await line.taken() == []
+
+
+async def test_a_full_disk_is_away_and_the_store_works_again_afterwards(line: "Line", sqlite: SqliteStore) -> None:
+    connection = connection_of(sqlite)
+    usual = connection.pragma("max_page_count")
+    await line.accept("c1")
+    connection.pragma("max_page_count", connection.pragma("page_count"))
+
+    with pytest.raises(StoreAway, match="full"):
+        await line.receive(line.event("c2", key="big"), raw=bytes(1 << 20))
+    assert await line.claimed() == ["c1"]
+
+    connection.pragma("max_page_count", usual)
+    assert [item.duplicate for item in await line.receive(line.event("c2", key="big"), raw=bytes(1 << 20))] == [False]
+    assert await line.claimed() == ["c2"]
+
+
+async def test_a_database_that_refuses_writing_is_away(line: "Line", sqlite: SqliteStore) -> None:
+    connection_of(sqlite).pragma("query_only", 1)
+    with pytest.raises(StoreAway):
+        await line.accept("c1")
+
+    connection_of(sqlite).pragma("query_only", 0)
+
+    assert not (await line.accept("c1")).duplicate
+
+
+async def test_no_more_is_taken_in_when_too_much_waits(line: "Line", sqlite: SqliteStore) -> None:
+    sqlite.most_waiting = 2
+    await line.accept("c1")
+    assert sqlite.full() == ""
+    await line.accept("c2")
+    assert sqlite.full() == "2 messages wait already"
+
+    await line.commit((await sqlite.claim(1))[0])
+
+    assert sqlite.full() == ""
+
+
+async def test_what_waited_before_a_restart_counts(line: "Line") -> None:
+    await line.accept("c1")
+    await line.accept("c1", kind="edit", wants_turn=False)
+    await line.accept("c1")
+
+    await line.crash()
+
+    store_of(line).most_waiting = 2
+    assert line.store.full() == "2 messages wait already"
+
+
+async def test_waiting_for_a_turn_leaves_nothing_behind(line: "Line", sqlite: SqliteStore) -> None:
+    event = await line.answer("c1")
+    waiting = await line.accept("c2")
+    await sqlite.finished(event, 60)
+    await sqlite.finished(waiting.id, 0.01)
+
+    assert sqlite._finishing == {}
+
+
+async def a_season(line: "Line") -> None:
+    """Take some hundred messages the whole way, then let them grow old and go."""
+    events = (line.event(f"c{number % 50}", text="x" * 300) for number in range(500))
+    await line.receive(*events, raw=bytes(100_000))
+    while claims := await line.store.claim(50):
+        await asyncio.gather(*(line.commit(claim, "y" * 300) for claim in claims))
+    while deliveries := await line.store.take(50):
+        await asyncio.gather(*(line.settle(delivery) for delivery in deliveries))
+    line.clock.advance(100 * DAY)
+    await line.store.prune(line.clock() - 90 * DAY, line.clock() - 7 * DAY)
+
+
+async def test_the_file_stops_growing_under_a_steady_load(line: "Line", sqlite: SqliteStore) -> None:
+    pages = []
+    for _ in range(6):
+        await a_season(line)
+        pages.append(connection_of(sqlite).pragma("page_count"))
+
+    assert pages[5] <= pages[2] * 1.02
