@@ -115,7 +115,9 @@ class Receipt(Value):
     response: Response = Response()
     passive: Passive | None = None
     ignored: tuple[str, ...] = ()
-    """Why something was left out (`self`, `bot`, `kind:reaction_removed`): counted, not stored."""
+    """Why something was left out (`self`, `bot`, `kind:typing`): counted, not stored."""
+    malformed: tuple[bytes, ...] = ()
+    """Parts that are genuine and not understood, as they came: parked, while the rest goes on."""
     raw: bytes = b""
     """The payload as it was verified; `flow` fills it in, and it is stored once per receipt."""
 

@@ -17,8 +17,15 @@ MESSAGE_TYPES: Final = {"command": "command", "action": "command", "message": "t
 """`Event.kind` to the common form's `message_type`; any kind that is not listed is an `event`."""
 
 
+class _KeywordOnly(msgspec.StructMeta):
+    """Makes every value keyword-only: msgspec hands that on to no subclass by itself."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> "_KeywordOnly":
+        return super().__new__(cls, name, bases, namespace, **{"kw_only": True, **config})
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Value(msgspec.Struct, metaclass=_KeywordOnly, frozen=True, omit_defaults=True):
     """The base of all values: frozen, slotted, keyword-only; defaults are left out of the JSON."""
 
 

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from http.cookies import Morsel
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,35 +42,6 @@ async def count(turn: Turn) -> None:
 """
 """A plugin that writes down every turn; the file is what the tests judge by."""
 
-GATED = """
-import asyncio
-from pathlib import Path
-
-from dragoman import Plugin, Turn
-
-plugin = Plugin("gated")
-GATE = Path(__file__).with_name("gate")
-
-
-@plugin.message()
-async def wait(turn: Turn) -> None:
-    while not GATE.exists():
-        await asyncio.sleep(0.01)
-    turn.say(f"late {turn.text}")
-"""
-"""A plugin that answers once the file `gate` exists."""
-
-BROKEN = """
-from dragoman import Plugin, Turn
-
-plugin = Plugin("broken")
-
-
-@plugin.message()
-async def fail(turn: Turn) -> None:
-    raise ValueError(f"cannot digest {turn.text}")
-"""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -78,6 +50,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    cookies: Mapping[str, Morsel[str]] = dataclasses.field(default_factory=dict)
 
     @property
     def json(self) -> Any:
@@ -116,7 +89,8 @@ class Site:
     async def request(self, method: str, path: str, **options: Any) -> Answer:
         async with self.session.request(method, self.url + path, allow_redirects=False, **options) as answer:
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            return Answer(status=answer.status, headers=headers, body=await answer.read())
+            body = await answer.read()
+            return Answer(status=answer.status, headers=headers, body=body, cookies=answer.cookies)
 
     async def get(self, path: str, **headers: str) -> Answer:
         return await self.request("GET", path, headers=headers)

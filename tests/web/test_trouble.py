@@ -73,9 +73,7 @@ async def test_a_full_store_asks_callers_to_come_back(start: "Start") -> None:
 
 
 @pytest.mark.timeout(90)
-async def test_a_message_that_always_fails_is_parked_and_its_caller_is_told(
-    start: "Start", logs: io.StringIO
-) -> None:
+async def test_a_message_that_always_fails_is_parked_and_its_caller_is_told(start: "Start", logs: io.StringIO) -> None:
     account = {"platform": "webhook", "token": TOKEN, "reply_within": 60}
     async with start({"webhook": account}, plugin=BROKEN) as site:
         answer = await site.post({"content": "poison", "id": "m1"})

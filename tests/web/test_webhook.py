@@ -91,9 +91,7 @@ async def test_a_token_in_another_scheme_is_refused(site: "Site") -> None:
         ("hello", "object"),
     ],
 )
-async def test_a_form_that_is_not_understood_is_refused_with_the_reason(
-    site: "Site", form: object, named: str
-) -> None:
+async def test_a_form_that_is_not_understood_is_refused_with_the_reason(site: "Site", form: object, named: str) -> None:
     answer = await site.post(form)
 
     assert answer.status == 422

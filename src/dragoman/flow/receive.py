@@ -5,6 +5,7 @@ understood though genuine: parked and 200, because a 4xx would make a platform r
 our own callers (a passive account) get a 422. Store away: 503, the platform retries.
 """
 
+import asyncio
 import dataclasses
 from collections.abc import Sequence
 from typing import Final
@@ -43,6 +44,8 @@ async def receive(context: Context, account: Account, request: Http) -> Answer:
         payload = account.adapter.verify(request, known)
     except Forged as forgery:
         return Answer(response=_refuse(account, 401, "forged", str(forgery)))
+    except Malformed as error:  # not even the envelope that holds the proof
+        return Answer(response=_refuse(account, 400, "undecodable", str(error)))
     authenticated = context.clock()
     telemetry.crash.passed("c2")
     try:
@@ -68,6 +71,10 @@ async def accept(
     """Store what a receipt brought, with the cursor in the same transaction; counts the outcomes."""
     if receipt.events and (reason := context.store.full()):
         raise StoreAway(reason)
+    for raw in receipt.malformed:
+        parked = await context.store.park(account.name, raw, "not understood")
+        _count(account, "parked")
+        log.warning("parked", account=account.name, id=parked)
     keep = {f"cursor:{account.name}": cursor} if cursor is not None else None
     accepted = await context.store.accept(account.name, receipt, times, keep)
     for item in accepted:
@@ -126,7 +133,7 @@ async def _passive_reply(
     context: Context, account: Account, event: Event, accepted: Accepted, passive: Passive
 ) -> Answer:
     """Hold the request until its turn is over or the time is up; a repeat gets the same answer again."""
-    if not await context.store.finished(accepted.id, passive.seconds):
+    if not await _over(context, accepted.id, passive.seconds):
         return Answer(response=account.adapter.defer(event))
     fresh = await context.store.reply(accepted.id)
     deliveries = fresh or await context.store.replies(accepted.id)
@@ -135,6 +142,18 @@ async def _passive_reply(
         detail = f"the message e{accepted.id} could not be answered; it is set aside for the operator"
         return Answer(response=problem(500, "parked", detail))
     return Answer(response=account.adapter.answer(messages, event), deliveries=fresh)
+
+
+async def _over(context: Context, event: int, seconds: float) -> bool:
+    """Wait until an event's turn is over; a service that stops holds no request any longer."""
+    finished = asyncio.ensure_future(context.store.finished(event, seconds))
+    stopping = asyncio.ensure_future(context.stopping.wait())
+    try:
+        await asyncio.wait({finished, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return finished.done() and finished.result()
+    finally:
+        finished.cancel()
+        stopping.cancel()
 
 
 def _message(delivery: Delivery) -> Message:

@@ -72,7 +72,7 @@ async def _guarded(context: Context, claim: Claim) -> None:
         raise
     except LostLease:
         telemetry.turns.labels(event.platform, "lost").inc()
-        log.warning("turn.lost", conversation=claim.conversation, event=claim.events[0].id)
+        log.warning("turn.lost", conversation=claim.conversation, message=claim.events[0].id)
     except Exception as error:  # noqa: BLE001 - the outer loop: a plugin may raise anything, and costs its turn only
         await _failed(context, claim, error)
 
@@ -80,12 +80,12 @@ async def _guarded(context: Context, claim: Claim) -> None:
 async def _failed(context: Context, claim: Claim, error: Exception) -> None:
     stored = claim.events[0]
     reason = f"{type(error).__name__}: {error}" if isinstance(error, PluginError) else type(error).__name__
-    log.error("turn.failed", event=stored.id, attempt=claim.attempt, error=telemetry.where(error))
+    log.error("turn.failed", message=stored.id, attempt=claim.attempt, error=telemetry.where(error))
     wait = retry.backoff(claim.attempt, random.random)
     try:
         parked = await context.store.retry(claim, wait, reason)
     except Exception as failure:  # noqa: BLE001 - the claim's lease ends by itself; nothing is lost
-        log.error("retry.failed", event=stored.id, reason=str(failure))
+        log.error("retry.failed", message=stored.id, reason=str(failure))
         return
     telemetry.turns.labels(stored.event.platform, "parked" if parked else "error").inc()
 
@@ -112,7 +112,7 @@ async def _turn(context: Context, claim: Claim) -> None:
     telemetry.turns.labels(event.platform, outcome).inc()
     telemetry.stage_seconds.labels("route", event.platform).observe(max(0.0, began - stored.received_at))
     telemetry.stage_seconds.labels("respond", event.platform).observe(max(0.0, context.clock() - began))
-    log.info("handled", event=stored.id, handler=handled.handler, replies=len(handled.outgoing))
+    log.info("handled", message=stored.id, handler=handled.handler, replies=len(handled.outgoing))
 
 
 def _gate(event: Event, turn: Turn, account: Account) -> str:
@@ -169,7 +169,7 @@ def _outgoing(stored: Stored, turn: Turn, account: Account) -> Iterator[Outgoing
         if isinstance(effect, Remember):
             continue
         if type(effect).__name__.lower() not in able.actions:
-            log.debug("action.left_out", event=stored.id, action=type(effect).__name__)
+            log.debug("action.left_out", message=stored.id, action=type(effect).__name__)
             continue
         pieces = adapter.split(effect.message) if isinstance(effect, Say) else ()
         actions = [Say(message=piece) for piece in pieces] if isinstance(effect, Say) else [effect]

@@ -1,6 +1,7 @@
 """Drives an adapter's exchange without a network: every request gets the same answer."""
 
 import dataclasses
+from collections.abc import Generator
 from typing import Final, Generic, TypeVar
 
 from dragoman.wire import Exchange, Expired, Request, Response
@@ -19,17 +20,28 @@ class Driven(Generic[T]):
     result: T
 
 
-def drive(exchange: Exchange[T], answer: Response, most: int = MOST) -> Driven[T]:
-    """Run an exchange to its end; a credential that is reported dead counts as renewed.
+def steps(exchange: Exchange[T], answer: Response, most: int = MOST) -> Generator[Request, None, T]:
+    """Yield what an exchange asks for, and return its result; a credential that is reported dead counts as renewed.
 
     Raises `RuntimeError` when it asks more than `most` times, and whatever the exchange raises.
     """
-    asked: list[Request] = []
     try:
         request = next(exchange)
-        while len(asked) < most:
-            asked.append(request)
+        for _ in range(most):
+            yield request
             request = exchange.send(Response(status=204) if isinstance(request, Expired) else answer)
     except StopIteration as stop:
-        return Driven(requests=tuple(asked), result=stop.value)
+        result: T = stop.value
+        return result
     raise RuntimeError(f"the exchange asked more than {most} times")
+
+
+def drive(exchange: Exchange[T], answer: Response, most: int = MOST) -> Driven[T]:
+    """Run an exchange to its end; raises as `steps` does."""
+    asked: list[Request] = []
+    walk = steps(exchange, answer, most)
+    try:
+        while True:
+            asked.append(next(walk))
+    except StopIteration as stop:
+        return Driven(requests=tuple(asked), result=stop.value)

@@ -22,11 +22,12 @@ def write(tokens: list[Token], style: Style) -> str:
 
 @dataclasses.dataclass(kw_only=True)
 class _Container:
-    """An open quote or list item: what stands before its first line, and before the others."""
+    """An open quote or list item: what stands before its first line, and before the others; an item's line."""
 
     first: str
     rest: str
     code_rest: str
+    line: int = 0
     closing: str = ""
     used: bool = False
 
@@ -42,6 +43,7 @@ class _Page:
         self._line = 0  # the source line after the last block
         self._apart = False  # a blank line must come next
         self._strong = False
+        self._lines: tuple[int, int] | None = None  # the source lines of the heading or table being written
         self._numbers: list[Iterator[int] | None] = []
         self._rows: list[list[str]] = []
         self._quotes = 0
@@ -58,21 +60,29 @@ class _Page:
         if self._rows:
             self._rows[-1].append(text)
         elif token.children:
-            self._block(text, token)
+            self._block(text, self._lines or syntax.lines(token))
 
-    def start_strong(self, _: Token) -> None:
+    def start_heading(self, token: Token) -> None:
+        self._lines = syntax.lines(token)
         self._strong = True
 
-    def end_strong(self, _: Token) -> None:
+    def end_heading(self, _: Token) -> None:
+        self._lines = None
+        self._strong = False
+
+    def start_head_cell(self, _: Token) -> None:
+        self._strong = True
+
+    def end_head_cell(self, _: Token) -> None:
         self._strong = False
 
     def rule(self, token: Token) -> None:
         self._apart = True  # under a paragraph it would make that a heading
-        self._block("---", token)
+        self._block("---", syntax.lines(token))
 
     def code(self, token: Token) -> None:
         text = self._style.fence(token.content.removesuffix("\n"), syntax.language(token))
-        self._block(text, token, code=True)
+        self._block(text, syntax.lines(token), code=True)
 
     def start_list(self, token: Token) -> None:
         ordered = token.type == "ordered_list_open"
@@ -87,11 +97,11 @@ class _Page:
         marker = self._style.bullet if numbers is None else f"{next(numbers)}{token.markup} "
         indent = " " * max(self._style.indent, len(marker))
         rest = indent if self._style.code_indents else ""
-        self._open.append(_Container(first=marker, rest=indent, code_rest=rest))
+        self._open.append(_Container(first=marker, rest=indent, code_rest=rest, line=syntax.lines(token)[0]))
 
-    def end_item(self, token: Token) -> None:
+    def end_item(self, _: Token) -> None:
         if not self._open[-1].used:
-            self._block("", token)
+            self._block("", (self._open[-1].line, self._open[-1].line + 1))
         self._close()
 
     def start_quote(self, _: Token) -> None:
@@ -106,12 +116,16 @@ class _Page:
         self._close()
         self._stand_apart()
 
+    def start_table(self, token: Token) -> None:
+        self._lines = syntax.lines(token)
+
     def start_row(self, _: Token) -> None:
         self._rows.append([])
 
-    def end_table(self, token: Token) -> None:
-        rows, self._rows = self._rows, []
-        self._block("\n".join(" | ".join(row) for row in rows), token)
+    def end_table(self, _: Token) -> None:
+        if self._lines:
+            self._block("\n".join(" | ".join(row) for row in self._rows), self._lines)
+        self._lines, self._rows = None, []
 
     def _close(self) -> None:
         container = self._open.pop()
@@ -123,8 +137,8 @@ class _Page:
         # Else the next line, where it is no paragraph in the source, could be read as the container's last.
         self._apart = self._apart or not self._open
 
-    def _block(self, text: str, token: Token, *, code: bool = False) -> None:
-        start, end = token.map or (self._line, self._line)
+    def _block(self, text: str, lines: tuple[int, int], *, code: bool = False) -> None:
+        start, end = lines
         self._separate(start)
         first, *others = text.split("\n")
         self._out.append(_line(self._begin(code=code), first))
@@ -155,8 +169,8 @@ def _line(prefix: str, text: str) -> str:
 
 _HANDLERS: Final[dict[str, Callable[[_Page, Token], None]]] = {
     "inline": _Page.inline,
-    "heading_open": _Page.start_strong,
-    "heading_close": _Page.end_strong,
+    "heading_open": _Page.start_heading,
+    "heading_close": _Page.end_heading,
     "hr": _Page.rule,
     "fence": _Page.code,
     "code_block": _Page.code,
@@ -168,8 +182,9 @@ _HANDLERS: Final[dict[str, Callable[[_Page, Token], None]]] = {
     "list_item_close": _Page.end_item,
     "blockquote_open": _Page.start_quote,
     "blockquote_close": _Page.end_quote,
+    "table_open": _Page.start_table,
     "tr_open": _Page.start_row,
-    "th_open": _Page.start_strong,
-    "th_close": _Page.end_strong,
+    "th_open": _Page.start_head_cell,
+    "th_close": _Page.end_head_cell,
     "table_close": _Page.end_table,
 }

@@ -13,15 +13,6 @@ def write(tokens: list[Token], style: Style, *, strong: bool = False) -> str:
     return _Spans(style).write(tokens, strong=strong)
 
 
-def reference(label: str, url: str, style: Style) -> str:
-    """Return a link: an address that must not be opened is shown in brackets, an empty label is the address."""
-    if not url:
-        return style.escape(label)
-    if OPENABLE.match(url):
-        return style.link(label or url, url)
-    return style.escape(f"{label} ({url})" if label else url)
-
-
 class _Spans:
     """One paragraph being written; knows which marks are open, for no dialect nests a mark in itself."""
 
@@ -47,9 +38,7 @@ class _Spans:
         name, _, side = token.type.partition("_")
         if token.type == "link_open":
             end = next(after for after in range(at, len(tokens)) if tokens[after].type == "link_close")
-            self._parts.append(
-                reference(syntax.visible(tokens[at + 1 : end]).strip(), syntax.destination(token), self._style)
-            )
+            self._parts.append(self._reference(tokens[at + 1 : end], token))
             return end + 1
         if name in self._style.marks:
             self._mark(name, side, tokens, at)
@@ -65,11 +54,18 @@ class _Spans:
             case "code_inline":
                 return style.code(token.content)
             case "image":
-                return reference(syntax.visible(token.children or []).strip(), syntax.destination(token), style)
+                return self._reference(token.children or [], token)
             case "text_special":
                 return style.special(token.content)
             case _:
                 return style.escape(token.content)
+
+    def _reference(self, label: list[Token], token: Token) -> str:
+        """Return a link or an image; an address that must not be opened is shown in brackets."""
+        words, url, style = syntax.visible(label).strip(), syntax.destination(token), self._style
+        if OPENABLE.match(url):
+            return style.link(words or url, url)
+        return style.escape(f"{words} ({url})" if words and url else words or url)
 
     def _mark(self, name: str, side: str, tokens: list[Token], at: int) -> None:
         if side == "open":

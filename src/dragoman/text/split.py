@@ -25,7 +25,7 @@ def split(markdown: str, limit: int, measure: Callable[[str], int] = len) -> tup
     """
     if not markdown.strip() or (len(markdown) <= 2 * limit and measure(markdown) <= limit):
         return (markdown,)
-    text = markdown.replace("\r\n", "\n").replace("\r", "\n")
+    text = markdown.replace("\r\n", "\n").replace("\r", "\n").rstrip()
     return tuple(_Cutter(text, limit, measure).pieces())
 
 
@@ -42,7 +42,8 @@ class _Cutter:
         at, inside = self._resume(0)
         while at < len(self._text):
             cut, piece = self._fit(at, inside)
-            yield piece
+            if self._text[at:cut].strip():
+                yield piece
             at, inside = self._resume(cut)
 
     def _fit(self, at: int, inside: Block | None) -> tuple[int, str]:

@@ -105,12 +105,17 @@ def _feishu_escape(text: str) -> str:
     return re.sub(r"&(?=#?\w)", "&amp;", text).replace("<", "&lt;")
 
 
+def _feishu_literal(text: str) -> str:
+    # Feishu knows no backslash escapes, but numeric entities. Inside a word an underscore is only a letter.
+    return re.sub(r"[*~`\[\]#>]|\b_|_\b", lambda mark: f"&#{ord(mark[0])};", _feishu_escape(text))
+
+
 def _feishu_special(text: str) -> str:
-    return f"&#{ord(text)};" if text in set("*_~`[]#>") else _feishu_escape(text)
+    return "&amp;" if text == "&" else _feishu_literal(text)
 
 
 def _feishu_code(code: str) -> str:
-    return "".join(map(_feishu_special, code)) if "`" in code else f"`{code}`"
+    return _feishu_literal(code) if "`" in code else f"`{code}`"
 
 
 def _feishu_fence(code: str, language: str) -> str:
@@ -119,7 +124,7 @@ def _feishu_fence(code: str, language: str) -> str:
 
 def _feishu_link(label: str, url: str) -> str:
     target = url.replace("(", "%28").replace(")", "%29")
-    return f"[{''.join(map(_feishu_special, label))}]({target})"
+    return f"[{_feishu_literal(label)}]({target})"
 
 
 PLAIN: Final = Style(

@@ -70,6 +70,12 @@ def destination(token: Token) -> str:
     return str(token.attrGet("src" if token.type == "image" else "href") or "")
 
 
+def lines(token: Token) -> tuple[int, int]:
+    """Return a block's lines in the source: its first, and the one after its last."""
+    first, after = token.map or (0, 0)
+    return first, after
+
+
 def language(token: Token) -> str:
     """Return the language that a fence names, as far as it is a name."""
     found = re.match(r"[\w+#.-]+", token.info.strip())

@@ -32,19 +32,14 @@ def find(text: str, longest: int) -> list[Block]:
     return [block for block in blocks if len(block.opening) + len(block.closing) <= longest]
 
 
-def _lines(token: Token) -> tuple[int, int]:
-    first, after = token.map or (0, 0)
-    return first, after
-
-
 def _indented(_: str, lines: list[int], token: Token) -> Block:
-    first, after = _lines(token)
+    first, after = syntax.lines(token)
     start, end = lines[first], lines[after] - 1
     return Block(start=start, content=start, content_end=end, end=end)
 
 
 def _fenced(text: str, lines: list[int], token: Token) -> Block:
-    first, after = _lines(token)
+    first, after = syntax.lines(token)
     start, end = lines[first], lines[after] - 1
     content = min(lines[first + 1], end)
     last = text[lines[after - 1] : end].strip(" \t>")

@@ -114,7 +114,7 @@ async def _chat_page(front: Front, request: Request) -> Response:
 
 def _set_cookie(request: Request, response: Response, name: str, value: str) -> None:
     secure = request.url.scheme == "https"
-    response.set_cookie(name, value, max_age=YEAR, httponly=True, samesite="strict", secure=secure)
+    response.set_cookie(name, value, max_age=YEAR, httponly=True, samesite="lax", secure=secure)
 
 
 def _refused(kind: str, detail: str, status: int = 403) -> Response:

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman import wire
@@ -14,6 +15,7 @@ from dragoman.adapters.telegram.send import measure
 from dragoman.errors import NoAnswer
 from dragoman.model import (
     Action,
+    Address,
     Answer,
     Attachment,
     Button,
@@ -319,13 +321,26 @@ def test_measure_counts_utf16_units() -> None:
     assert (measure("🙂"), measure("<&>"), measure("**b**")) == (2, 3, 1)
 
 
-words = st.text("ab🙂 &<*_`\n", max_size=40).map(lambda word: word * 150)
+parts = st.sampled_from(
+    ["word ", "**bold** ", "`a < b`", "🙂", "\n\n", "```\ncode & so on\n```\n", "- item\n", "&<>*_"]
+)
 
 
-@given(text=words)
-def test_pieces_of_a_long_text_fit_and_are_taken(text: str) -> None:
-    account = Telegram(account="tg", bot_token=Secret("7001:token"))
-    assert all(measure(piece.text) <= 4096 for piece in account.split(Message(text=text)))
+@settings(max_examples=25)
+@given(text=st.lists(parts, min_size=1, max_size=8).map(lambda some: "".join(some) * 300))
+def test_every_piece_of_a_long_text_is_taken(text: str) -> None:
+    simulator = TelegramSimulator()
+    simulator.unlimited()
+    account = Telegram(account="tg", bot_token=Secret(simulator.token))
+    address = Address(account="tg", channel="111")
+    for piece in account.split(Message(text=text)) if text.strip() else ():
+        delivery = Delivery(id=1, key="k", action=Say(message=piece), address=address, conversation="tg/111")
+        request = next(account.send(delivery, KNOWN))
+        assert isinstance(request, Http)
+        url = f"/bot{simulator.token}/sendMessage"
+        headers = {"content-type": "application/json"}
+        simulator.handle(Http(url=url, headers=headers, body=msgspec.json.encode(request.json)))
+    assert simulator.refused == []
 
 
 def test_files_come_first_and_the_text_stands_under_the_first(account: Telegram) -> None:

@@ -67,6 +67,7 @@ def joined(receipts: Iterable[Receipt]) -> Receipt:
     return Receipt(
         events=tuple(event for receipt in every for event in receipt.events),
         ignored=tuple(reason for receipt in every for reason in receipt.ignored),
+        malformed=tuple(raw for receipt in every for raw in receipt.malformed),
     )
 
 
@@ -296,8 +297,8 @@ READERS: Final[dict[str, Callable[[bytes, Reader], Receipt]]] = {
 
 
 def tolerant(raw: msgspec.Raw, reader: Reader) -> Receipt:
-    """Read one update of a poll: a strange one is counted and must not hold back those behind it."""
+    """Read one update of a poll: a strange one is parked and must not hold back those behind it."""
     try:
         return update(bytes(raw), reader)
     except Malformed:
-        return _ignored("malformed")
+        return Receipt(malformed=(bytes(raw),))

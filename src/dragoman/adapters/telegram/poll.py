@@ -47,8 +47,8 @@ def poll(base: str, cursor: str, wait: int, reader: parse.Reader) -> Exchange[Po
 def _polled(updates: tuple[msgspec.Raw, ...], cursor: str, reader: parse.Reader) -> Polled:
     receipt = parse.joined(parse.tolerant(raw, reader) for raw in updates)
     last = max(_numbers(updates), default=None)
-    if last is None:
-        return Polled(receipt=receipt, cursor=cursor, after=PAUSE if updates else 0.0)
+    if last is None:  # nothing, or nothing that can be confirmed and would not come again at once
+        return Polled(cursor=cursor, after=PAUSE if updates else 0.0)
     return Polled(receipt=receipt, cursor=str(last + 1))
 
 

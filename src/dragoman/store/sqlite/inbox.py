@@ -40,6 +40,8 @@ def accept(
     """Store a receipt's events, each once, and what is to be kept with them."""
     number = one(connection, "add_receipt", account=account, at=now, raw=receipt.raw) if receipt.events else 0
     accepted = [_accept(connection, event, number, times, now) for event in receipt.events]
+    if accepted and all(item.duplicate for item in accepted):
+        run(connection, "drop_receipt", id=number)  # a repeat brings nothing: it is counted, not kept
     for name, value in keep.items():
         run(connection, "set_kept", name=name, value=value)
     return accepted

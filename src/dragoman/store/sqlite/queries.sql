@@ -3,6 +3,9 @@
 -- name: add_receipt
 INSERT INTO receipt (account, at, raw) VALUES (:account, :at, :raw) RETURNING id;
 
+-- name: drop_receipt
+DELETE FROM receipt WHERE id = :id;
+
 -- name: add_event
 -- Nothing comes back when the happening is known already.
 INSERT INTO inbox (account, kind, key, conversation, receipt, event, status,

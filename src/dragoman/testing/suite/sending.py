@@ -1,10 +1,12 @@
 """That every answer of the platform's API, and its silence, ends in an outcome."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Final
 
-from dragoman.errors import NoAnswer
-from dragoman.model import Delete, Delivery, Say
+from dragoman.adapter import Polled, Probe
+from dragoman.errors import MediaRefused, NoAnswer
+from dragoman.model import Attachment, Delete, Delivery, Media, Say
 from dragoman.testing.drive import drive
 from dragoman.testing.suite.subject import Subject
 from dragoman.wire import Expired, Moved, Outcome, Refused, Response, Retry, Sent, Unsure
@@ -65,6 +67,22 @@ class SendingTests(Subject):
             for sent in (True, False):
                 outcome = self.silent(delivery, sent=sent)
                 assert isinstance(outcome, (*OUTCOMES, NoAnswer)), f"{_named(delivery)}: {outcome!r}"
+
+    def test_every_answer_to_a_poll_or_a_probe_is_understood(self) -> None:
+        """Or one bad answer would end the listening."""
+        for answer in answers():
+            polled = drive(self.adapter.poll(self.known), answer, MOST).result
+            assert isinstance(polled, Polled), f"{_told(answer)}: {polled!r}"
+            probe = drive(self.adapter.probe(self.known), answer, MOST).result
+            assert isinstance(probe, Probe), f"{_told(answer)}: {probe!r}"
+
+    def test_every_answer_to_a_fetch_is_a_file_or_a_refusal(self) -> None:
+        """A plugin that asks for a picture gets it, or the reason why not."""
+        attachment = Attachment(kind="image", id="1", url="https://example.org/picture.png")
+        for answer in answers():
+            with contextlib.suppress(MediaRefused):
+                fetched = drive(self.adapter.fetch(attachment, self.known), answer, MOST).result
+                assert isinstance(fetched, Media), f"{_told(answer)}: {fetched!r}"
 
     def outcome(self, delivery: Delivery, answer: Response) -> Outcome:
         """Carry out a delivery, every request getting the same answer."""

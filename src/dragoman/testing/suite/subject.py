@@ -2,8 +2,9 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
-from typing import ClassVar, Final
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -27,10 +28,13 @@ from dragoman.model import (
     Secret,
     Typing,
 )
-from dragoman.wire import Http
+from dragoman.wire import Exchange, Http
 
 LATER: Final = 1.0
 """Seconds after which a platform may repeat a request."""
+
+
+Start = Callable[[], Exchange[Any]]
 
 
 class Subject:
@@ -116,6 +120,13 @@ class Subject:
             Delivery(id=number, key=f"1:{number}:0", action=action, address=address, conversation=place, at=self.now)
             for number, action in enumerate(self.actions(), start=1)
         ]
+
+    def exchanges(self) -> list[Start]:
+        """Return all that the adapter may ask of its platform, each ready to be begun."""
+        attachment = Attachment(kind="image", id="1", url="https://example.org/picture.png")
+        sends = [partial(self.adapter.send, delivery, self.known) for delivery in self.deliveries()]
+        others = [partial(method, self.known) for method in (self.adapter.poll, self.adapter.probe)]
+        return [*sends, *others, partial(self.adapter.fetch, attachment, self.known)]
 
     def secrets(self) -> dict[str, Secret]:
         """Return the secrets that the adapter has, by the name of their setting."""

@@ -33,7 +33,11 @@ class Trial:
 
 
 def http(trial: Trial) -> Facts | None:
-    """Take a webhook through `verify` and `parse`; the statuses are those of the door."""
+    """Take a webhook through `verify` and `parse`.
+
+    A forged request is answered with 401, as at the door. What cannot be parsed counts as refused with 400
+    even where the door would park it and say 200: what a platform documents, its adapter understands.
+    """
     if not trial.offers("verify"):
         return None
     try:
