@@ -57,8 +57,15 @@ lock: develop ## Lock the dependencies again, with hashes
 wheel: develop ## Build the wheel into dist/
 	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist .
 
+wheel-test: wheel ## Install the wheel alone into a fresh environment and hold a conversation with it
+	rm -rf build/wheel && $(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/base.txt
+	build/wheel/bin/python -m pip --disable-pip-version-check --quiet install --no-deps dist/dragoman-*.whl
+	cd build && echo help | wheel/bin/dragoman chat --data wheel/data | grep -q "write to me"
+	cd build && wheel/bin/dragoman trace e1 --data wheel/data | grep -q "d1 sent"
+
 changelog: develop ## Show what the fragments will say in the next release
 	$(BIN)/towncrier build --draft --version next
 
-.PHONY: help install develop run test check format budget bench faults-nightly lock wheel changelog
+.PHONY: help install develop run test check format budget bench faults-nightly lock wheel wheel-test changelog
 .DEFAULT_GOAL := help

@@ -48,7 +48,7 @@ print(total)
 
 def size() -> float:
     """Return megabytes of site-packages that the base install brings, without bytecode."""
-    command = [BIN / "python", "-c", SIZES, *names(), "dragoman"]
+    command = [str(BIN / "python"), "-c", SIZES, *names(), "dragoman"]
     total = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603 - our own
     source = sum(path.stat().st_size for path in (ROOT / "src").rglob("*") if path.is_file() and path.suffix != ".pyc")
     return (total + source) / MEGABYTE
@@ -66,7 +66,7 @@ def start() -> tuple[float, float]:
     port = free_port()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
     with tempfile.TemporaryDirectory() as folder:
-        command = [BIN / "dragoman", "run", "--data", folder, "--port", str(port)]
+        command = [str(BIN / "dragoman"), "run", "--data", folder, "--port", str(port)]
         began = time.monotonic()
         with subprocess.Popen(  # noqa: S603 - our own command
             command, env=environ, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -8,6 +8,7 @@ DragomanError
 │   └── Undecodable    not even JSON, or nested too deep: 400
 ├── TooLarge           more bytes than we accept: 413
 ├── NoAnswer           a request of ours got no answer (`sent` tells whether it left)
+├── CredentialRefused  a platform grants us no token: the account needs its operator
 ├── PluginError        a plugin cannot be loaded, or broke its contract
 │   └── BadArguments   a person's words do not fit a command; the text is told to them
 ├── MediaRefused       a file that may not be fetched or is too large
@@ -68,6 +69,10 @@ class NoAnswer(DragomanError):
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
+
+
+class CredentialRefused(DragomanError):
+    """The platform refuses to grant a token for these credentials."""
 
 
 class PluginError(DragomanError):

@@ -118,7 +118,7 @@ def test_what_was_said_alone_is_traced_later(dragoman: "Command") -> None:
 def test_a_message_is_traced_through_six_stages(dragoman: "Command", beside: bool, eventually: Eventually) -> None:
     configure(dragoman)
     bot = dragoman.start()
-    post(bot, {"content": "hello", "id": "m1"})
+    post(bot, {"content": "something", "id": "m1"})
     eventually(lambda: json.loads(dragoman("trace", "m1", "--json").out)["status"] == "done")
     if not beside:
         bot.stop()

@@ -73,6 +73,7 @@ def assert_the_promise_held(load: Load, service: Service, duplicates: int) -> No
     assert count(connection, "SELECT count(*) FROM outbox WHERE state = 'sent'") == len(load.samples)
     assert count(connection, "SELECT count(*) FROM outbox") == len(load.samples)
     assert all(sample.acknowledged for sample in load.samples)
+    assert '"level": "error"' not in service.log.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -91,11 +91,9 @@ REFUSALS: list[tuple[str, str, str]] = [
     ("number = 1.5", "number", "valid integer"),
     ('number = "7"', "number", "valid integer"),
     ("number = true", "number", "valid integer"),
-    ("number = 99999999999999999999999999", "number", ""),
     ('seconds = "2"', "seconds", "valid number"),
     ("seconds = nan", "seconds", "valid number"),
     ("text = 7", "text", "valid string"),
-    ("text = 2024-01-01", "text", ""),
     ("flag = 1", "flag", "valid boolean"),
     ('flag = "true"', "flag", "valid boolean"),
     ('names = "a"', "names", "valid array"),
@@ -106,7 +104,7 @@ REFUSALS: list[tuple[str, str, str]] = [
     ("keep = { raw = 'x' }", "keep.raw", "valid integer"),
     ("keep = { rwa = 1 }", "keep.rwa", "is not a setting (did you mean raw?)"),
     ("nubmer = 1", "nubmer", "is not a setting (did you mean number?)"),
-    ("[accounts.a.deep]", "deep", "is not a setting (valid here: file, flag"),
+    ("[accounts.a.zzz]", "zzz", "is not a setting (valid here: file, flag, keep"),
     ('token = ""', "token", "is required and missing"),
     ("token = []", "token", "is required and missing"),
     ('token = "env:ABSENT"', "token", "the environment variable ABSENT is not set"),
@@ -166,7 +164,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read: .*Is a directory"):
+    with pytest.raises(ConfigError, match=r"cannot be read: .*Is a directory"):
         config.read(tmp_path, NO_ENVIRONMENT, tmp_path)
 
 
@@ -199,7 +197,7 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_variable_sets_a_setting_of_any_type(tmp_path: Path, name: str, text: str, value: object) -> None:
-    built = sample(tmp_path, 'text = "file"', **{f"DRAGOMAN_ACCOUNTS__A__{name.upper()}": text})
+    built = sample(tmp_path, 'text = "before"', **{f"DRAGOMAN_ACCOUNTS__A__{name.upper()}": text})
 
     assert getattr(built, name.partition("__")[0]) == value
 
@@ -283,8 +281,9 @@ def test_a_variable_may_hold_a_reference(tmp_path: Path) -> None:
     assert (built.token, built.spare) == (Secret("s3cret"), Secret("b"))
 
 
-def test_what_only_looks_like_a_reference_is_a_text(tmp_path: Path) -> None:
-    assert sample(tmp_path, 'token = "https://example.test"').token == Secret("https://example.test")
+@pytest.mark.parametrize("text", ["https://example.test", "environment:A", "file", "env", "a:env:B"])
+def test_what_only_looks_like_a_reference_is_a_text(tmp_path: Path, text: str) -> None:
+    assert sample(tmp_path, f'token = "{text}"').token == Secret(text)
 
 
 def test_outside_accounts_a_text_is_no_reference(tmp_path: Path) -> None:
@@ -314,7 +313,7 @@ def test_the_configuration_is_found_in_this_order(tmp_path: Path) -> None:
 
 
 def test_a_named_file_that_is_absent_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no such file .check --config and DRAGOMAN_CONFIG"):
+    with pytest.raises(ConfigError, match=r"there is no such file \(check --config and DRAGOMAN_CONFIG\)"):
         config.find(str(tmp_path / "absent.toml"), {}, tmp_path, tmp_path)
 
 

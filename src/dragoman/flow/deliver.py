@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dragoman import telemetry
-from dragoman.errors import DragomanError, NoAnswer
+from dragoman.errors import CredentialRefused, DragomanError, NoAnswer
 from dragoman.flow import retry
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context
@@ -93,6 +93,8 @@ async def _perform(context: Context, account: Account, delivery: Delivery) -> Ou
         return await context.client.perform(account, exchange)
     except NoAnswer as silence:
         return Unsure(reason=silence.reason) if silence.sent else Retry(reason=silence.reason)
+    except CredentialRefused as error:
+        return Refused(reason=str(error), scope="account")
     except DragomanError as error:
         return Refused(reason=str(error))
 

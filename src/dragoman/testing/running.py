@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from dragoman.service import installation
 from dragoman.service.run import House, run
@@ -32,7 +33,8 @@ async def running(folder: Path, configuration: str, environ: Mapping[str, str] |
 
     task = asyncio.create_task(run(found, announce=announce, stop=stop))
     try:
-        await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
+        waiting: set[asyncio.Future[Any]] = {task, started}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
         yield await started

@@ -56,8 +56,8 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Finish what is queued and let the file go."""
-        await self._writer.close()
         await self.reader.close()
+        await self._writer.close()
         self._lock.release()
 
     async def accept(
@@ -80,7 +80,7 @@ class SqliteStore:
 
     async def claim(self, limit: int) -> Sequence[Claim]:
         """Take up to `limit` conversations that have something to do; counts the attempt first."""
-        claims = await self._writer.run(_claim, limit, self._clock(), bool(self._suspect))
+        claims = await self._writer.run(inbox.claim, limit, self._clock())
         self._suspect = claims.suspect or self._suspect
         for event in claims.parked:
             self._finish(event)
@@ -165,7 +165,10 @@ class SqliteStore:
         except TimeoutError:
             return False
         finally:
-            self._finishing.get(event, set()).discard(future)
+            waiters = self._finishing.get(event, set())
+            waiters.discard(future)
+            if not waiters:
+                self._finishing.pop(event, None)
         return True
 
     async def recall(self, name: str) -> str:
@@ -222,7 +225,3 @@ class SqliteStore:
         if self._waiting >= self.most_waiting:
             return f"{self._waiting} messages wait already"
         return ""
-
-
-def _claim(connection: Any, limit: int, now: float, suspect_running: bool) -> inbox.Claims:
-    return inbox.claim(connection, limit, now, suspect_running=suspect_running)

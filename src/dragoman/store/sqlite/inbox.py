@@ -86,11 +86,10 @@ class Claims(msgspec.Struct):
     suspect: str = ""
 
 
-def claim(connection: apsw.Connection, limit: int, now: float, *, suspect_running: bool) -> Claims:
+def claim(connection: apsw.Connection, limit: int, now: float) -> Claims:
     """Take conversations; an event that was in flight at two crashes is taken alone of its kind."""
-    ready = rows(connection, "ready", now=now, limit=limit)
-    if not suspect_running:
-        ready += rows(connection, "suspect", now=now)
+    ready = rows(connection, "suspect", now=now)
+    ready += rows(connection, "ready", now=now, limit=limit - len(ready))
     claims = Claims([], [])
     for conversation, state, fence, started, errors, head in ready:
         row = one(connection, "head_event", conversation=conversation, head=head)
@@ -100,7 +99,7 @@ def claim(connection: apsw.Connection, limit: int, now: float, *, suspect_runnin
             _park_head(connection, conversation, row[0], f"the process died {CRASHES} times while handling it", now)
             claims.parked.append(row[0])
         else:
-            run(connection, "lease_conversation", conversation=conversation, until=now + LEASE)
+            run(connection, "lease_conversation", conversation=conversation, until=now + LEASE, event=row[0])
             claims.suspect = conversation if started >= CRASHES - 1 else claims.suspect
             claims.taken.append(
                 Claim(

@@ -21,8 +21,12 @@ class FileLock:
     """The lock that refuses a second service; the system drops it when the process dies."""
 
     def __init__(self, database: Path) -> None:
-        """Take the lock beside the database; raises `StoreLocked`."""
-        self._file = os.open(database.with_name(database.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        """Take the lock beside the database; raises `StoreLocked`, or `StoreAway` where nothing can be written."""
+        path = database.with_name(database.name + ".lock")
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StoreAway(f"{path} cannot be made: {error.strerror}") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -91,4 +95,6 @@ def recover(connection: apsw.Connection, now: float) -> None:
         run(connection, "void_leases", now=now)
         run(connection, "void_sends", now=now)
         run(connection, "bound_backoff", latest=now + LONGEST_BACKOFF)
+        run(connection, "bound_outbox_backoff", latest=now + LONGEST_BACKOFF)
+        run(connection, "bound_pauses", latest=now + LONGEST_BACKOFF)
         outbox.sweep(connection, now)

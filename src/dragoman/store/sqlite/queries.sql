@@ -36,10 +36,12 @@ WHERE ready_at <= :now AND started < 2 ORDER BY ready_at LIMIT :limit;
 -- One conversation whose head was in flight at two crashes: it runs while no other such one does,
 -- so that a message that kills the process is never charged to its neighbours.
 SELECT id, state, fence, started, errors, head FROM conversation
-WHERE ready_at <= :now AND started >= 2 ORDER BY ready_at LIMIT 1;
+WHERE ready_at <= :now AND started >= 2
+  AND NOT EXISTS (SELECT 1 FROM conversation WHERE ready_at > :now AND because = 'leased' AND started >= 3)
+ORDER BY ready_at LIMIT 1;
 
 -- name: lease_conversation
-UPDATE conversation SET ready_at = :until, because = 'leased', fence = fence + 1, started = started + 1
+UPDATE conversation SET ready_at = :until, because = 'leased', fence = fence + 1, started = started + 1, head = :event
 WHERE id = :conversation;
 
 -- name: head_event
@@ -53,11 +55,12 @@ UPDATE conversation SET pending = 0, ready_at = NULL, because = '', started = 0,
 UPDATE conversation SET ready_at = :until WHERE id = :conversation AND fence = :fence;
 
 -- name: release
-UPDATE conversation SET ready_at = :now, because = '', started = started - 1
+UPDATE conversation SET ready_at = :now, because = '', started = started - 1, fence = fence + 1
 WHERE id = :conversation AND fence = :fence;
 
 -- name: finish_turn
-UPDATE conversation SET state = :state, pending = pending - 1, head = :event + 1, because = '', started = 0, errors = 0,
+UPDATE conversation SET state = :state, pending = pending - 1, fence = fence + 1,
+    head = CASE WHEN head < :event THEN head ELSE :event + 1 END, because = '', started = 0, errors = 0,
     ready_at = CASE WHEN pending > 1 THEN :now END
 WHERE id = :conversation AND fence = :fence RETURNING pending;
 
@@ -66,14 +69,15 @@ UPDATE inbox SET status = 'done', handler = :handler, routed_at = :routed_at, re
 WHERE id = :event;
 
 -- name: note_error
-UPDATE conversation SET ready_at = :until, because = :reason, started = started - 1, errors = errors + 1
+UPDATE conversation SET ready_at = :until, because = :reason, fence = fence + 1, started = started - 1, errors = errors + 1
 WHERE id = :conversation AND fence = :fence RETURNING errors;
 
 -- name: park_event
 UPDATE inbox SET status = 'parked', reason = :reason WHERE id = :event;
 
 -- name: skip_head
-UPDATE conversation SET pending = pending - 1, head = :event + 1, because = '', started = 0, errors = 0,
+UPDATE conversation SET pending = pending - 1, fence = fence + 1,
+    head = CASE WHEN head < :event THEN head ELSE :event + 1 END, because = '', started = 0, errors = 0,
     ready_at = CASE WHEN pending > 1 THEN :now END
 WHERE id = :conversation;
 
@@ -98,6 +102,8 @@ SELECT value FROM memory WHERE person = :person AND key = :key;
 SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids FROM outbox
 WHERE ready_at <= :now AND state = 'pending'
   AND account NOT IN (SELECT name FROM account WHERE paused_until > :now)
+  AND NOT EXISTS (SELECT 1 FROM outbox AS other WHERE other.conversation = outbox.conversation
+                  AND (other.state = 'sending' OR (other.state = 'pending' AND other.id < outbox.id)))
 ORDER BY ready_at LIMIT :limit;
 
 -- name: withheld
@@ -165,7 +171,10 @@ UPDATE outbox SET ready_at = :now WHERE state = 'sending';
 UPDATE conversation SET ready_at = :latest WHERE ready_at > :latest;
 
 -- name: bound_outbox_backoff
-UPDATE outbox SET ready_at = :latest WHERE ready_at > :latest;
+UPDATE outbox SET ready_at = max(:latest, withheld_until) WHERE ready_at > :latest AND state = 'pending';
+
+-- name: bound_pauses
+UPDATE account SET paused_until = :latest WHERE paused_until > :latest;
 
 -- name: begin_once
 INSERT INTO once (turn, name, arguments, at) VALUES (:turn, :name, :arguments, :now) ON CONFLICT DO NOTHING RETURNING 1;
@@ -217,7 +226,9 @@ SELECT coalesce(sum(pending), 0) FROM conversation WHERE ready_at IS NOT NULL;
 SELECT count(*) FROM outbox WHERE state IN ('pending', 'sending');
 
 -- name: oldest_waiting
-SELECT accepted_at FROM inbox WHERE id = (SELECT min(head) FROM conversation WHERE ready_at IS NOT NULL);
+SELECT min((SELECT accepted_at FROM inbox WHERE conversation = conversation.id AND inbox.id >= head AND status = 'waiting'
+            ORDER BY inbox.id LIMIT 1))
+FROM conversation WHERE ready_at IS NOT NULL;
 
 -- name: parked_count
 SELECT (SELECT count(*) FROM inbox WHERE status = 'parked') + (SELECT count(*) FROM outbox WHERE state = 'parked')
@@ -240,7 +251,12 @@ SELECT name, reason FROM account WHERE paused_until > :now;
 
 -- name: recent_events
 SELECT id, event, accepted_at FROM inbox
-WHERE conversation = :conversation AND id < :before ORDER BY id DESC LIMIT :limit;
+WHERE conversation = :conversation AND id < :before AND kind IN ('message', 'command', 'action')
+ORDER BY id DESC LIMIT :limit;
+
+-- name: recent_changes
+SELECT event FROM inbox
+WHERE conversation = :conversation AND id < :before AND id > :after AND kind IN ('edit', 'delete') ORDER BY id;
 
 -- name: said_to
 SELECT id, action, created_at, inbox, ids FROM outbox WHERE inbox = :inbox AND state != 'parked' ORDER BY id;
@@ -251,6 +267,9 @@ SELECT id, account, conversation, kind, key, status, reason, handler, duplicates
 
 -- name: find_by_key
 SELECT id FROM inbox WHERE key = :key ORDER BY id DESC LIMIT 1;
+
+-- name: find_by_message
+SELECT id FROM inbox WHERE json_extract(event, '$.message_id') = :key ORDER BY id DESC LIMIT 1;
 
 -- name: find_by_delivery
 SELECT inbox FROM outbox WHERE id = :id;

@@ -76,19 +76,25 @@ def number_of(name: str, letter: str) -> int:
 
 
 def _history(connection: apsw.Connection, conversation: str, limit: int, before: int) -> list[Line]:
-    lines: list[Line] = []
-    changes: dict[str, str | None] = {}
     found = rows(connection, "recent_events", conversation=conversation, before=before, limit=limit)
-    for number, body, at in found:  # newest first: a change is seen before what it changes
+    changed = _changes(connection, conversation, before, after=found[-1][0] if found else before)
+    lines: list[Line] = []
+    for number, body, at in found:  # newest first, until there are enough lines
         event = _event(body)
-        if event.kind in {"edit", "delete"}:
-            changes.setdefault(event.message_id, event.text if event.kind == "edit" else None)
-            continue
         lines += reversed(_said(connection, number))
-        text = changes.get(event.message_id, event.text)
-        if text is not None and event.kind in {"message", "command", "action"}:
+        text = changed.get(event.message_id, event.text)
+        if text is not None:
             lines.append(Line(by="person", text=text, at=at, id=f"e{number}", name=event.sender.name))
+        if len(lines) >= limit:
+            break
     return lines[:limit][::-1]
+
+
+def _changes(connection: apsw.Connection, conversation: str, before: int, after: int) -> dict[str, str | None]:
+    """Read what messages became: their last text, or None when they were deleted."""
+    found = rows(connection, "recent_changes", conversation=conversation, before=before, after=after)
+    events = [_event(body) for (body,) in found]
+    return {event.message_id: event.text if event.kind == "edit" else None for event in events}
 
 
 def _said(connection: apsw.Connection, event: int) -> list[Line]:
@@ -102,7 +108,8 @@ def _said(connection: apsw.Connection, event: int) -> list[Line]:
 
 def _trace(connection: apsw.Connection, name: str) -> Trace | None:
     number = number_of(name, "e") or one(connection, "find_by_delivery", id=number_of(name, "d"))
-    row = one(connection, "find_event", id=number or one(connection, "find_by_key", key=name) or 0)
+    number = number or one(connection, "find_by_key", key=name) or one(connection, "find_by_message", key=name)
+    row = one(connection, "find_event", id=number or 0)
     if row is None:
         return None
     number, account, conversation, kind, key, status, reason, handler, duplicates, *times = row

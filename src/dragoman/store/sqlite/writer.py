@@ -62,6 +62,7 @@ class Writer:
         self._closing = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+        self._connection.close()
 
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
