@@ -54,11 +54,9 @@ def link_token(site: "Site") -> str:
     return site.house.guard.chat_token.reveal()
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "LOCALHOST", "[::1]", "localhost:8080", "localhost.:1"])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "LOCALHOST", "[::1]", "localhost:8080"])
 async def test_the_page_opens_under_the_names_of_this_machine(site: "Site", host: str) -> None:
-    answer = await site.get("/chat", host=host)
-
-    assert answer.status == (403 if host == "localhost.:1" else 200)
+    assert (await site.get("/chat", host=host)).status == 200
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from dragoman import wire
@@ -37,13 +38,25 @@ class Origin:
             return "self"
         return "" if person else "bot"
 
-    def event(self, *, kind: str, channel: str, sender: str, key: str = "", thread: str = "", **facts: Any) -> Event:
+    def event(
+        self,
+        *,
+        kind: str,
+        channel: str,
+        sender: str,
+        key: str = "",
+        thread: str = "",
+        message_id: str = "",
+        stamp: str | None = None,
+        sender_name: str = "",
+        value: Mapping[str, Any] | None = None,
+        **facts: Any,
+    ) -> Event:
         """Make an event at a place; without a key of its own it is named by the envelope's id.
 
         `facts` are the event's other fields. The message concerned is kept in the address: a reply in a
         thread is a reply to one of its messages.
         """
-        message_id = facts.get("message_id", "")
         return Event(
             key=key or need(self.event_id),
             kind=kind,
@@ -57,9 +70,10 @@ class Origin:
                 thread=thread,
                 ticket={"message_id": message_id} if message_id else {},
             ),
-            sender=Sender(id=sender, name=facts.pop("sender_name", "")),
-            value={"event_id": self.event_id, **facts.pop("value", {})},
-            at=moment(facts.pop("stamp", None) or self.created) or milliseconds(self.now),
+            sender=Sender(id=sender, name=sender_name),
+            message_id=message_id,
+            value={"event_id": self.event_id, **(value or {})},
+            at=moment(stamp or self.created) or milliseconds(self.now),
             **facts,
         )
 

@@ -11,13 +11,11 @@ from typing import Any, Final
 
 from dragoman import wire
 from dragoman.adapter import Receipt
-from dragoman.adapters.feishu import content, mentions, old
+from dragoman.adapters.feishu import cards, content, first, mentions
 from dragoman.adapters.feishu.origin import Origin, brought, ignored, need
 from dragoman.adapters.feishu.payloads import (
     NOTHING,
-    CardEvent,
     ChatEvent,
-    Chosen,
     Envelope,
     Header,
     Ids,
@@ -38,12 +36,12 @@ def receipt(origin: Origin, body: bytes) -> Receipt:
     if envelope.is_handshake:
         return ignored(envelope.type or "", wire.json_response({"challenge": envelope.challenge}))
     if envelope.is_old_card:
-        return old.card(origin, body)
+        return cards.pressed_of_old(origin, body)
     inner = bytes(envelope.event)
     if inner == NOTHING:
         raise Malformed("an envelope without an event")
     if envelope.header is None:
-        return old.event(dataclasses.replace(origin, event_id=envelope.uuid or "", created=envelope.ts or ""), inner)
+        return first.read(dataclasses.replace(origin, event_id=envelope.uuid or "", created=envelope.ts or ""), inner)
     return _current(origin, envelope.header, inner)
 
 
@@ -171,11 +169,6 @@ def _menu(origin: Origin, inner: bytes) -> Receipt:
     )
 
 
-def _pressed(origin: Origin, inner: bytes) -> Receipt:
-    event = wire.decode(inner, CardEvent)
-    return brought(old.pressed(origin, event.operator, event.action, event.context, event.token))
-
-
 def _id(ids: Ids | None) -> str:
     return ids.id if ids else ""
 
@@ -189,6 +182,6 @@ READERS: Final[dict[str, Reader]] = {
     "im.chat.member.bot.deleted_v1": partial(_membership, change="deleted"),
     "im.chat.access_event.bot_p2p_chat_entered_v1": _entered,
     "application.bot.menu_v6": _menu,
-    "card.action.trigger": _pressed,
+    "card.action.trigger": cards.pressed,
 }
 """The types that we read; any other (read receipts among them) is acknowledged and ignored."""

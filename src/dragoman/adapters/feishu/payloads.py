@@ -56,7 +56,7 @@ class Envelope(msgspec.Struct):
     @property
     def proof(self) -> str:
         """The token by which Feishu says that it knows the app: v2 has it in the header, v1 beside the event."""
-        return (self.header.token if self.header else self.token) or ""
+        return (self.header.token if self.header else None) or self.token or ""
 
 
 class Ids(msgspec.Struct):
@@ -185,29 +185,32 @@ class CardEvent(msgspec.Struct):
     context: Context = msgspec.field(default_factory=Context)
 
 
-class OldCard(Ids, Context):
+class OldCard(msgspec.Struct):
     """The card callback of old: all in one object."""
 
-    action: Chosen = msgspec.field(default_factory=Chosen)
-    token: str | None = None
+    action: Chosen
+    open_id: str | None = None
+    open_message_id: str | None = None
+    open_chat_id: str | None = None
     tenant_key: str | None = None
+    token: str | None = None
 
 
 class OldKind(msgspec.Struct):
-    """What every event of a v1 envelope has."""
+    """The one field that every event of a v1 envelope has."""
 
     type: str
-    tenant_key: str | None = None
 
 
-class OldMessage(OldKind):
-    """A v1 `message`; the text names people by `<at open_id="...">@name</at>`."""
+class OldMessage(msgspec.Struct):
+    """A v1 `message`; its text names people by `<at open_id="...">@name</at>`."""
 
-    open_message_id: str = ""
-    open_chat_id: str = ""
-    msg_type: str = ""
+    open_message_id: str
+    open_chat_id: str
+    open_id: str
+    msg_type: str
     chat_type: str | None = None
-    open_id: str | None = None
+    tenant_key: str | None = None
     root_id: str | None = None
     parent_id: str | None = None
     text: str | None = None

@@ -102,8 +102,8 @@ SELECT value FROM memory WHERE person = :person AND key = :key;
 SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids FROM outbox
 WHERE ready_at <= :now AND state = 'pending'
   AND account NOT IN (SELECT name FROM account WHERE paused_until > :now)
-  AND NOT EXISTS (SELECT 1 FROM outbox AS other WHERE other.conversation = outbox.conversation
-                  AND (other.state = 'sending' OR (other.state = 'pending' AND other.id < outbox.id)))
+  AND id = (SELECT min(id) FROM outbox AS lane
+            WHERE lane.conversation = outbox.conversation AND lane.state IN ('pending', 'sending'))
 ORDER BY ready_at LIMIT :limit;
 
 -- name: withheld
@@ -136,10 +136,12 @@ UPDATE outbox SET state = 'pending', attempts = attempts - 1, ready_at = max(:no
 WHERE id = :id AND fence = :fence AND state = 'sending';
 
 -- name: wake_lane
+-- The first of a conversation's lane may leave, unless one of it is under way.
 UPDATE outbox SET ready_at = max(:at, withheld_until)
 WHERE id = (SELECT id FROM outbox WHERE conversation = :conversation AND state IN ('pending', 'sending')
             ORDER BY id LIMIT 1)
-  AND state = 'pending' AND ready_at IS NULL;
+  AND state = 'pending' AND ready_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM outbox AS lane WHERE lane.conversation = :conversation AND lane.state = 'sending');
 
 -- name: pause
 INSERT INTO account (name, paused_until, reason) VALUES (:account, :until, :reason)
