@@ -1,5 +1,6 @@
 """`dragoman chat`, `trace`, `parked` and `redrive`: beside a running service, and alone."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -203,10 +204,8 @@ class Terminal:
         self._seen = b""
 
     def sees(self, words: str) -> bool:
-        try:
+        with contextlib.suppress(OSError):  # nothing to read now, or the other end is closed
             self._seen += os.read(self._ours, 65_536)
-        except (BlockingIOError, OSError):
-            pass
         return words.encode() in self._seen
 
     def type(self, words: str) -> None:

@@ -181,8 +181,9 @@ async def serving(installation: Installation) -> AsyncIterator[tuple[House, int]
         announced.set_result((house, int(address.rpartition(":")[2])))
 
     task = asyncio.create_task(run(installation, announce=announce, stop=stop))
+    either: set[asyncio.Future[Any]] = {task, announced}
     try:
-        await asyncio.wait({task, announced}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
         yield announced.result()

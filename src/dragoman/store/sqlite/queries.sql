@@ -141,7 +141,8 @@ UPDATE outbox SET ready_at = max(:at, withheld_until)
 WHERE id = (SELECT id FROM outbox WHERE conversation = :conversation AND state IN ('pending', 'sending')
             ORDER BY id LIMIT 1)
   AND state = 'pending' AND ready_at IS NULL
-  AND NOT EXISTS (SELECT 1 FROM outbox AS lane WHERE lane.conversation = :conversation AND lane.state = 'sending');
+  AND NOT EXISTS (SELECT 1 FROM outbox AS lane WHERE lane.conversation = :conversation
+                  AND lane.state IN ('pending', 'sending') AND lane.state = 'sending');  -- IN: the index knows it so
 
 -- name: pause
 INSERT INTO account (name, paused_until, reason) VALUES (:account, :until, :reason)
