@@ -243,14 +243,16 @@ def _resolve(document: Document, key: str, hint: Any, value: Any, environ: Mappi
     if isinstance(value, str) and (Secret in kinds or (str in kinds and key.startswith("accounts."))):
         return _refer(document, key, value, environ)
     if isinstance(value, str) and key in document.sources and not kinds & {str, Path}:
-        return _from_text(value)
+        return from_text(value, lists=any(typing.get_origin(option) is tuple for option in kinds))
     if isinstance(value, str) and Path in kinds:
         return str((document.folder / Path(value).expanduser()).resolve())
     return value
 
 
 def _refer(document: Document, key: str, value: Any, environ: Mapping[str, str]) -> Any:
-    scheme, _, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
+    scheme, colon, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if not colon:
+        return value
     if scheme == "env":
         if not environ.get(rest):
             raise ConfigError(document.where(key), key, f"the environment variable {rest} is not set")
@@ -265,12 +267,12 @@ def _refer(document: Document, key: str, value: Any, environ: Mapping[str, str])
     return value
 
 
-def _from_text(text: str) -> Any:
-    """Read a variable's text: a TOML value, a comma-separated list where it looks like one, or the text."""
+def from_text(text: str, *, lists: bool) -> Any:
+    """Read a variable's text as a TOML value; where a list may stand, names divided by commas are one."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return [part.strip() for part in text.split(",")] if "," in text else text
+        return [part.strip() for part in text.split(",")] if lists and text != "everyone" else text
 
 
 @functools.cache
@@ -306,10 +308,18 @@ def shown(value: Any) -> Any:
 def schema_of(kind: type, title: str = "") -> dict[str, Any]:
     """Return the JSON Schema of one settings class, with the meaning of every field; nothing else is allowed."""
     schema = _adapter(kind).json_schema()
+    _describe(schema, kind)
+    for hint in hints(kind).values():
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            _describe(schema["$defs"][hint.__name__], hint)
+    schema["title"] = title or kind.__name__
+    return schema
+
+
+def _describe(schema: dict[str, Any], kind: Any) -> None:
+    """Put the meaning of every field into a schema, and allow no other."""
     properties: dict[str, Any] = schema.get("properties", {})
     for field in dataclasses.fields(kind):
         if field.name in properties:
             properties[field.name] = {**properties[field.name], "description": field.metadata.get("help", "")}
     schema["additionalProperties"] = False
-    schema["title"] = title or kind.__name__
-    return schema

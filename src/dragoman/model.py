@@ -87,7 +87,9 @@ class Secret:
         build = core_schema.no_info_after_validator_function(cls._build, texts)
         instance = core_schema.is_instance_schema(cls)
         return core_schema.json_or_python_schema(
-            json_schema=build, python_schema=core_schema.union_schema([instance, build])
+            json_schema=build,
+            python_schema=core_schema.union_schema([instance, build]),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda _secret: ""),
         )
 
     @classmethod

@@ -127,7 +127,7 @@ class CrashPoint:
 
     def passed(self, name: str) -> None:
         """Die at once, as by `kill -9`, if this is the armed passing of the armed point."""
-        if name != self.name:
+        if not self.name or name != self.name:
             return
         self.left -= 1
         if self.left <= 0:

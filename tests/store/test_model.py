@@ -35,8 +35,9 @@ LEASE: Final = 30.0
 SEND_LEASE: Final = 15.0
 CRASHES: Final = 3
 ERRORS: Final = 5
+SENT: Final = Settled(ids=("p1",))
 DECISIONS: Final[tuple[Decision, ...]] = (
-    Settled(ids=("p1",)),
+    SENT,
     Later(after=0, reason="503"),
     Later(after=20, reason="429", attempted=False),
     Pause(after=60, reason="401"),
@@ -163,16 +164,27 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), replies=st.integers(0, 2))
     def commit(self, data: st.DataObject, replies: int) -> None:
         claim = data.draw(st.sampled_from(self.claims))
-        texts = [f"reply {number}" for number in range(replies)]
-        head = self.head(claim.conversation)
         if not self.is_current(claim):
             with pytest.raises(LostLease):
-                self.run(self.line.commit(claim, *texts))
+                self.run(self.line.commit(claim, "late"))
             return
 
-        self.run(self.line.commit(claim, *texts))
+        self.commit_current(claim, replies)
 
+    @rule(replies=st.integers(1, 2))
+    def handle_all_that_can_be_claimed(self, replies: int) -> None:
+        """Do what a worker does on a good day, so that the outbox fills."""
+        self.claim(3)
+        for claim in filter(self.is_current, list(self.claims)):
+            self.commit_current(claim, replies)
+
+    def commit_current(self, claim: Claim, replies: int) -> None:
+        head = self.head(claim.conversation)
         assert head is not None
+        assert claim.events[0].id == head.number
+
+        self.run(self.line.commit(claim, *(f"reply {number}" for number in range(replies))))
+
         head.status = "done"
         self.committed[claim.conversation].append(head.number)
         del self.current[claim.conversation]
@@ -239,12 +251,23 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.deliveries)
     @rule(data=st.data(), decision=st.sampled_from(DECISIONS), pace=st.sampled_from([0.0, 1.0]))
     def settle(self, data: st.DataObject, decision: Decision, pace: float) -> None:
-        delivery = data.draw(st.sampled_from(self.deliveries))
+        self.settle_one(data.draw(st.sampled_from(self.deliveries)), decision, pace)
+
+    @rule(decision=st.sampled_from(DECISIONS))
+    def send_all_that_can_be_taken(self, decision: Decision) -> None:
+        """Do what a sender does, so that lanes move on."""
+        before = len(self.deliveries)
+        self.take(3)
+        for delivery in self.deliveries[before:]:
+            self.settle_one(delivery, decision)
+
+    def settle_one(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> None:
+        reply = self.reply_of(delivery)
+        mine = reply.state == "sending" and reply.fence == delivery.fence
 
         self.run(self.line.store.settle(delivery, decision, pace))
 
-        reply = self.reply_of(delivery)
-        if reply.state != "sending" or reply.fence != delivery.fence:
+        if not mine:
             return
         reply.state = {Settled: "sent", Parked: "parked"}.get(type(decision), "pending")
         if isinstance(decision, Pause):
@@ -298,12 +321,18 @@ class Machine(RuleBasedStateMachine):
 
     def finish(self) -> None:
         """Let everything come to its end, and compare what the store says with what the model knows."""
-        for _ in range(40):
+        steps = 0
+        while self.is_anything_open():
             self.step_to_the_end()
+            steps += 1
+            assert steps < 40
         for message in (message for messages in self.messages.values() for message in messages):
             assert message.status in {"done", "parked"}
             assert self.status(message) == message.status
             self.compare_replies(message)
+
+    def is_anything_open(self) -> bool:
+        return any(self.head(conversation) or self.lane_head(conversation) for conversation in CONVERSATIONS)
 
     def step_to_the_end(self) -> None:
         self.line.clock.advance(401)
@@ -311,27 +340,11 @@ class Machine(RuleBasedStateMachine):
         self.sweep()
         self.claim(3)
         self.take(3)
-        for claim in filter(self.is_current, self.claims):
-            self.finish_turn(claim)
+        for claim in filter(self.is_current, list(self.claims)):
+            self.commit_current(claim, 0)
         for delivery in self.deliveries:
-            self.finish_delivery(delivery)
+            self.settle_one(delivery, SENT)
         self.claims, self.deliveries = [], []
-
-    def finish_turn(self, claim: Claim) -> None:
-        head = self.head(claim.conversation)
-        assert head is not None
-        self.run(self.line.commit(claim))
-        head.status = "done"
-        self.committed[claim.conversation].append(head.number)
-        del self.current[claim.conversation]
-
-    def finish_delivery(self, delivery: Delivery) -> None:
-        reply = self.reply_of(delivery)
-        mine = reply.fence == delivery.fence
-        self.run(self.line.settle(delivery))
-        if mine and reply.state == "sending":
-            reply.state = "sent"
-            self.sent[delivery.conversation].append(reply.key)
 
     def compare_replies(self, message: Message) -> None:
         replies = self.run(self.line.store.replies(message.number))
@@ -346,5 +359,5 @@ def test_the_store_keeps_to_the_model(make_line: "MakeLine") -> None:
 
     OnThisStore.make_line = staticmethod(make_line)
     # A failure is told as it was found: shrinking it over a real file takes minutes (Phase.shrink does it).
-    settings = hypothesis.settings(max_examples=60, stateful_step_count=40, phases=[hypothesis.Phase.generate])
+    settings = hypothesis.settings(max_examples=200, stateful_step_count=50, phases=[hypothesis.Phase.generate])
     run_state_machine_as_test(OnThisStore, settings=settings)

@@ -103,17 +103,16 @@ class Site:
             sent["authorization"] = f"Bearer {token}"
         return await self.request("POST", path, data=body, headers=sent)
 
-    async def raw(self, head: str, body: AsyncIterator[bytes] | None = None) -> bytes:
-        """Send bytes as they are, until the service answers; returns the first line of its answer."""
+    async def raw(self, *pieces: bytes) -> bytes:
+        """Send bytes as they are; returns the first line of the answer, empty when the connection was cut."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        with contextlib.closing(writer):
-            writer.write(head.encode("latin-1").replace(b"\n", b"\r\n") + b"\r\n")
-            if body is not None:
-                with contextlib.suppress(ConnectionError):
-                    async for chunk in body:
-                        writer.write(chunk)
-                        await writer.drain()
-            return await reader.readline()
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(20):
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+                return await reader.readline()
+        return b""
 
     async def ask(self, question: str, **query: str) -> Any:
         """Ask what the commands ask, over the control socket."""
@@ -148,7 +147,7 @@ def start(tmp_path: Path, logs: io.StringIO) -> Start:  # noqa: ARG001 - logs mu
         accounts: Mapping[str, Mapping[str, Any]] | None = None, *, plugin: str = "", **settings: Any
     ) -> AsyncIterator[Site]:
         installation = installed(tmp_path, accounts or {"webhook": WEBHOOK}, plugin, settings)
-        async with serving(installation) as (house, port), client() as session:
+        async with client() as session, serving(installation) as (house, port):
             yield Site(installation=installation, house=house, port=port, session=session)
 
     return running

@@ -90,7 +90,7 @@ async def test_a_message_that_always_fails_is_parked_and_its_caller_is_told(star
     assert [(row["id"], row["kind"]) for row in parked] == [(trace["id"], "event")]
     assert "ValueError" in parked[0]["reason"]
     assert neighbour.json["reply"] == "fine water"
-    assert redriven == "event"
+    assert redriven == {"kind": "event"}
     assert again.json["reply"] == "fine poison"
     assert "poison" not in logs.getvalue()
 

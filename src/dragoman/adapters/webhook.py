@@ -76,7 +76,7 @@ class Webhook(Adapter):
             problems.append("callback_url must begin with https:// or http://")
         if not 0 <= self.reply_within <= 300:
             problems.append("reply_within must be between 0 and 300 seconds")
-        return problems
+        return [*problems, *(_wrong(secret) for secret in self.secret.candidates() if _wrong(secret))]
 
     def verify(self, request: Http, known: Known) -> Payload:
         """Accept a bearer token, or a signature where a secret is set."""
@@ -95,7 +95,7 @@ class Webhook(Adapter):
     def _verify_signature(self, request: Http, known: Known) -> None:
         name = request.headers.get("webhook-id", "")
         stamp = request.headers.get("webhook-timestamp", "")
-        if not name or not stamp.isascii() or not stamp.isdecimal():
+        if not name or len(stamp) > 20 or not stamp.isascii() or not stamp.isdecimal():
             raise Forged("webhook-id or webhook-timestamp is missing")
         if abs(known.now - int(stamp)) > TOLERANCE:
             raise Forged("webhook-timestamp is too far off")
@@ -164,6 +164,15 @@ class Webhook(Adapter):
             lane="callback",
         )
         return _judge(response)
+
+
+def _wrong(secret: str) -> str:
+    """Say what is wrong with a secret that claims to be base64."""
+    try:
+        empty = secret.startswith("whsec_") and not crypto.base64_bytes(secret.removeprefix("whsec_"))
+    except Forged:
+        empty = True
+    return "secret begins with whsec_, so base64 must follow" if empty else ""
 
 
 def _reply(messages: Sequence[Message], name: str, conversation: str) -> dict[str, Any]:

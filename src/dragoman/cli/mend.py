@@ -60,10 +60,12 @@ def redrive(
     config: options.Configuration = None,
 ) -> None:
     """Put something parked back to work."""
-    kind = _ask(data, config, "redrive", id=name)
-    if kind is None:
+    answer = _ask(data, config, "redrive", id=name)
+    if answer is None:
         fail(f"nothing is parked under {name}; see `dragoman parked`")
-    print(f"{name} ({kind}) is back in line.")
+    if "error" in answer:
+        fail(f"{name}: {answer['error']}")
+    print(f"{name} ({answer['kind']}) is back in line.")
 
 
 def _time(at: float | None) -> str:

@@ -27,7 +27,8 @@ class Account:
         """The pace of deliveries: the platform's, unless the account has a limit of its own."""
         if self.sends_per_second is None:
             return self.adapter.capabilities.rates
-        return (Rate(per="account", count=max(1, round(self.sends_per_second)), seconds=1.0),)
+        count = max(1, round(self.sends_per_second))
+        return (Rate(per="account", count=count, seconds=count / self.sends_per_second),)
 
     @property
     def platform(self) -> str:

@@ -54,7 +54,8 @@ class MediaStore:
         return await asyncio.to_thread(self._prune, before)
 
     def _prune(self, before: float) -> int:
-        old = [path for path in self._folder.glob("*/*") if path.stat().st_mtime < before]
+        files = [*self._folder.glob("*/*"), *(path for path in self._folder.glob("*") if path.is_file())]
+        old = [path for path in files if path.stat().st_mtime < before]
         for path in old:
             path.unlink(missing_ok=True)
         return len(old)

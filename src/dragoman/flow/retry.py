@@ -15,7 +15,7 @@ ACCOUNT_PAUSE: Final = 300.0
 
 
 def backoff(attempt: int, random: Callable[[], float]) -> float:
-    """Return seconds to wait after the n-th attempt: full jitter under an exponential ceiling."""
+    """Return seconds to wait after the n-th attempt: the upper half of an exponential ceiling, by chance."""
     ceiling: float = min(CAP, BASE * 2.0 ** min(attempt - 1, 20))
     return ceiling * (0.5 + random() / 2)
 

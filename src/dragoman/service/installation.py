@@ -77,15 +77,30 @@ def reread(installation: Installation) -> Installation:
     return dataclasses.replace(installation, document=document)
 
 
+BOUNDS: Final = {
+    "port": (0, 65_535),
+    "metrics_port": (0, 65_535),
+    "turns": (1, 10_000),
+    "turn_seconds": (0.1, 86_400),
+    "sends": (1, 1_000),
+    "most_waiting": (1, 10_000_000),
+    "retention.messages": (config.LEAST_DAYS, 36_500),
+    "retention.raw": (0, 36_500),
+    "retention.media": (0, 36_500),
+}
+"""The least and the most of each number."""
+
+
 def _check(document: Document, settings: Settings) -> None:
-    if settings.retention.messages < config.LEAST_DAYS:
-        key = "retention.messages"
-        raise ConfigError(
-            document.where(key), key, f"must be at least {config.LEAST_DAYS}", "platforms repeat messages for 7 days"
-        )
-    for key, least in (("turns", 1), ("sends", 1), ("most_waiting", 1), ("port", 0)):
-        if getattr(settings, key) < least:
-            raise ConfigError(document.where(key), key, f"must be at least {least}")
+    for key, (least, most) in BOUNDS.items():
+        value: Any = settings
+        for part in key.split("."):
+            value = getattr(value, part)
+        hint = "platforms repeat messages for 7 days" if key == "retention.messages" else ""
+        if value < least:
+            raise ConfigError(document.where(key), key, f"must be at least {least}", hint)
+        if value > most:
+            raise ConfigError(document.where(key), key, f"must be at most {most}")
 
 
 def first_configuration(folder: Path) -> Path:
@@ -112,26 +127,29 @@ def _write_once(path: Path, text: str) -> None:
 def load_plugins(installation: Installation) -> dict[str, Loaded]:
     """Load every plugin that a routing order or a `[plugin.NAME]` table names; raises `ConfigError`."""
     document = installation.document
-    tables = config.table_at(document, "plugin")
-    orders = [installation.settings.plugins]
-    for name in config.table_at(document, "accounts"):
-        order = config.table_at(document, f"accounts.{name}").get("plugins") or ()
-        orders.append(tuple(order) if isinstance(order, list | tuple) else ())
-    wanted = dict.fromkeys([*(str(name) for order in orders for name in order), *tables])
-    return {name: _load_plugin(installation, name) for name in wanted}
+    wanted = dict.fromkeys(installation.settings.plugins, "plugins")
+    for account in config.table_at(document, "accounts"):
+        key = f"accounts.{account}.plugins"
+        order = config.table_at(document, f"accounts.{account}").get("plugins") or ()
+        order = config.from_text(order, lists=True) if isinstance(order, str) else order
+        wanted |= {str(name): key for name in order if str(name) not in wanted}
+    wanted |= {name: f"plugin.{name}" for name in config.table_at(document, "plugin") if name not in wanted}
+    return {name: _load_plugin(installation, name, named_by) for name, named_by in wanted.items()}
 
 
-def _load_plugin(installation: Installation, name: str) -> Loaded:
+def _load_plugin(installation: Installation, name: str, named_by: str) -> Loaded:
     document, key = installation.document, f"plugin.{name}"
     table = config.table_at(document, key)
     use = str(table.get("use", name))
     if use.endswith(".py"):
         use = str((document.folder / Path(use).expanduser()).resolve())
+    elif ":" not in use and use not in plugins.names():
+        where = f"{key}.use" if "use" in table else named_by
+        raise ConfigError(
+            document.where(where), where, f"there is no plugin {use!r}", config.nearest(use, plugins.names())
+        )
     try:
         plugin: Plugin = plugins.load(use)
-    except LookupError as error:
-        remedy = config.nearest(use, plugins.names())
-        raise ConfigError(document.where("plugins"), key, f"there is no plugin {use!r}", remedy) from error
     except PluginError as error:
         raise ConfigError(document.where(key), key, str(error)) from error
     settings: Any = None
@@ -162,6 +180,9 @@ def _load_account(installation: Installation, name: str, loaded: Mapping[str, Lo
     if not common.enabled:
         return None
     adapter = config.build(document, key, cls, environ, ignore=own, also=own, fixed={"account": name})
+    if common.sends_per_second is not None and common.sends_per_second <= 0:
+        key = f"{key}.sends_per_second"
+        raise ConfigError(document.where(key), key, "must be more than 0")
     for problem in adapter.check():
         raise ConfigError(document.source, key, problem)
     order = installation.settings.plugins if common.plugins is None else common.plugins
@@ -172,7 +193,7 @@ def _load_account(installation: Installation, name: str, loaded: Mapping[str, Lo
         policy=Policy(
             answer=common.answer,
             permit=permit,
-            joins_threads=adapter.capabilities.threads and adapter.unit == "thread",
+            joins_threads=adapter.capabilities.threads and (adapter.conversation or adapter.unit) == "thread",
         ),
         plugins=tuple(_in_order(document, key, order, loaded)),
         sends_per_second=common.sends_per_second,
@@ -226,10 +247,12 @@ def schema() -> dict[str, Any]:
     """Return the JSON Schema of `dragoman.toml`: the service, every platform's accounts, every shipped plugin."""
     whole = config.schema_of(Settings, "dragoman.toml")
     variants = [_account_schema(name) for name in adapters.names()]
+    built_in = {name: {**_account_schema(platform), "required": []} for name, platform in BUILT_IN.items()}
     whole["properties"]["accounts"] = {
         "description": "One bot identity on one platform each; the table's name is the account's.",
         "type": "object",
         "propertyNames": {"pattern": f"^{config.NAME.pattern}$"},
+        "properties": built_in,
         "additionalProperties": {"oneOf": variants},
     }
     whole["properties"]["plugin"] = {

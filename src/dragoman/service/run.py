@@ -34,6 +34,7 @@ from dragoman.service.installation import Installation, load_accounts, load_plug
 from dragoman.store.sqlite import SqliteStore
 from dragoman.web import app, control
 from dragoman.web.guard import Guard
+from dragoman.web.protocol import BoundedProtocol
 
 Role = Literal["gateway", "engine", "connector"]
 ROLES: Final[tuple[Role, ...]] = ("gateway", "engine", "connector")
@@ -130,6 +131,7 @@ def _server(application: Any) -> _Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            http=BoundedProtocol,
             ws="websockets-sansio",
             ws_max_size=65_536,
             ws_per_message_deflate=False,

@@ -221,7 +221,7 @@ class Store(Protocol):
         """Take the withheld replies to an event for the response of the request that waits for them."""
 
     async def replies(self, event: int) -> Sequence[Delivery]:
-        """Read the replies to an event that were sent already."""
+        """Read the replies to an event that were sent already, or are being sent."""
 
     async def hand_back(self, deliveries: Sequence[Delivery]) -> None:
         """Return taken deliveries whose sending did not begin, for the later path."""

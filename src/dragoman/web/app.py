@@ -104,7 +104,8 @@ async def _chat_page(front: Front, request: Request) -> Response:
         return _refused("chat_token", "open the chat by the link that `dragoman run` printed", 401)
     if "token" in request.query_params:
         response: Response = RedirectResponse("/chat", 303)
-        _set_cookie(request, response, KEY_COOKIE, request.query_params["token"])
+        if front.guard.opens_chat(request.query_params["token"]):
+            _set_cookie(request, response, KEY_COOKIE, request.query_params["token"])
         return response
     page = _file("chat.html")
     if SESSION_COOKIE not in request.cookies:
@@ -169,6 +170,8 @@ async def _store_trouble(front: Front) -> str:
 
 
 async def _metrics(front: Front, request: Request) -> Response:
+    if not front.guard.beyond_loopback and not front.guard.host_allowed(request):
+        return _refused("host", "this service is not known under that host name; see the setting `hosts`")
     if not front.guard.may_read_metrics(request):
         hint = "set metrics_token and send it as a bearer token, or set metrics_port"
         return PlainTextResponse(hint + "\n", 401, headers={"www-authenticate": "Bearer"})

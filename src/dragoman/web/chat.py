@@ -13,9 +13,10 @@ from dragoman.errors import Malformed, StoreAway
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context
 from dragoman.flow.receive import accept
-from dragoman.flow.transport.local import Hub
+from dragoman.flow.transport.local import Ear, Hub
 from dragoman.model import Line
 from dragoman.store.base import Times
+from dragoman.wire import Push
 
 LARGEST_FRAME: Final = 32_768
 SHOWN: Final = 50
@@ -32,14 +33,23 @@ async def converse(context: Context, hub: Hub, account: Account, channel: str, s
         speaking = asyncio.create_task(_speak(ear, socket))
         try:
             while True:
-                body = await socket.receive_text()
-                await _hear(context, account, channel, socket, body)
+                said = await _hear(context, account, channel, socket, await _frame_text(socket))
+                if said is not None:
+                    hub.carry(account.name, Push(channel=channel, frame=said), but=ear)
         finally:
             speaking.cancel()
             await asyncio.gather(speaking, return_exceptions=True)
 
 
-async def _speak(ear: asyncio.Queue[dict[str, Any]], socket: WebSocket) -> None:
+async def _frame_text(socket: WebSocket) -> str:
+    """Wait for a frame; one that is no text is none of ours, and is refused as an empty one."""
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1000))
+    return message.get("text") or ""
+
+
+async def _speak(ear: Ear, socket: WebSocket) -> None:
     while True:
         await _send(socket, await ear.get())
 
@@ -60,8 +70,13 @@ def _shown(line: Line) -> dict[str, Any]:
     return {"type": "message", "by": line.by, "id": line.id, "text": line.text, "html": html, "at": line.at}
 
 
-async def _hear(context: Context, account: Account, channel: str, socket: WebSocket, body: str) -> None:
-    """Accept one frame; what cannot be taken is answered with an error frame that names it."""
+async def _hear(
+    context: Context, account: Account, channel: str, socket: WebSocket, body: str
+) -> dict[str, Any] | None:
+    """Accept one frame, and return the line for the person's other pages, if it is new.
+
+    What cannot be taken is answered with an error frame that names it.
+    """
     frame: dict[str, Any] = {}
     try:
         frame = _frame(body)
@@ -78,7 +93,11 @@ async def _hear(context: Context, account: Account, channel: str, socket: WebSoc
         telemetry.refusals.labels(account.name, "store_away").inc()
         await _send(socket, {"type": "error", "about": frame.get("id"), "text": f"try again: {away}"})
     else:
-        await _send(socket, {"type": "accepted", "about": frame.get("id"), "id": f"e{accepted[0].id}"})
+        name, event = f"e{accepted[0].id}", receipt.events[0]
+        await _send(socket, {"type": "accepted", "about": frame.get("id"), "id": name})
+        if not accepted[0].duplicate:
+            return _shown(Line(by="person", text=event.text, at=event.at, id=name))
+    return None
 
 
 def _frame(body: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
+from dragoman.errors import Malformed, StoreAway
 from dragoman.flow.context import Context
 from dragoman.flow.redrive import redrive
 from dragoman.flow.transport.local import Hub
@@ -31,11 +32,13 @@ async def parked(context: Context, query: dict[str, str]) -> Any:
 
 
 async def mend(context: Context, query: dict[str, str]) -> Any:
-    """Put something parked back to work; None when there is nothing of that name."""
+    """Put something parked back to work: its kind, or the error that keeps it parked; None when there is none."""
     try:
-        return await redrive(context, query["id"])
+        return {"kind": await redrive(context, query["id"])}
     except LookupError:
         return None
+    except (Malformed, StoreAway) as error:
+        return {"error": f"it stays parked: {error}"}
 
 
 QUESTIONS: dict[str, Question] = {"trace": trace, "parked": parked, "redrive": mend}

@@ -38,15 +38,20 @@ class Guard:
 
     def origin_allowed(self, connection: HTTPConnection) -> bool:
         """Check that a browser's page is our own: Origin must be there and name the host that it asks."""
-        origin = urlsplit(connection.headers.get("origin", ""))
-        return bool(origin.netloc) and origin.netloc == connection.headers.get("host", "")
+        _, separator, origin = connection.headers.get("origin", "").partition("://")
+        return bool(separator) and bool(origin) and origin == connection.headers.get("host", "")
 
     def may_chat(self, connection: HTTPConnection) -> bool:
         """Check the token of the chat link, from the cookie that the link set or from the link itself."""
         if not self.beyond_loopback or self.public:
             return True
-        given = connection.cookies.get(KEY_COOKIE) or connection.query_params.get("token", "")
-        return crypto.same_as_any(given, self.chat_token.candidates())
+        return self.opens_chat(connection.cookies.get(KEY_COOKIE, "")) or self.opens_chat(
+            connection.query_params.get("token", "")
+        )
+
+    def opens_chat(self, token: str) -> bool:
+        """Tell whether this is the chat link's token."""
+        return crypto.same_as_any(token, self.chat_token.candidates())
 
     def may_read_metrics(self, connection: HTTPConnection) -> bool:
         """Check the metrics token, where one is set or needed."""
@@ -58,7 +63,10 @@ class Guard:
 
 def host_name(header: str) -> str:
     """Return the name or address of a Host header, without port and brackets."""
-    return urlsplit(f"//{header}").hostname or ""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:  # brackets without an address in them
+        return ""
 
 
 def _is_address(name: str) -> bool:

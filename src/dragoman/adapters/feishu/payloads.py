@@ -157,9 +157,8 @@ class MenuEvent(msgspec.Struct):
 
 
 class Chosen(msgspec.Struct):
-    """The element of a card that was used, and what it carries, by its tag."""
+    """The element of a card that was used, and what it carries, by its kind."""
 
-    tag: str | None = None
     name: str | None = None
     value: Any = None
     option: str | None = None

@@ -6,6 +6,7 @@ official SDK's `dispatcher_handler.py` and `card/action_handler.py`.
 
 import hashlib
 from collections.abc import Iterable
+from typing import Final
 
 from dragoman import crypto, wire
 from dragoman.adapter import header
@@ -14,9 +15,9 @@ from dragoman.errors import Forged
 from dragoman.model import Secret
 from dragoman.wire import Http
 
-TIMESTAMP = "x-lark-request-timestamp"
-NONCE = "x-lark-request-nonce"
-SIGNATURE = "x-lark-signature"
+TIMESTAMP: Final = "x-lark-request-timestamp"
+NONCE: Final = "x-lark-request-nonce"
+SIGNATURE: Final = "x-lark-signature"
 
 
 def opened(body: bytes, encrypt_key: Secret) -> bytes:

@@ -156,6 +156,8 @@ class SqliteStore:
 
     async def finished(self, event: int, seconds: float) -> bool:
         """Wait until an event's turn is over (done or parked); False when the time is up."""
+        if await self.reader.status(event) != "waiting":
+            return True
         future = asyncio.get_running_loop().create_future()
         self._finishing.setdefault(event, set()).add(future)
         try:

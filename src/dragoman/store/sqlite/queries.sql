@@ -111,8 +111,9 @@ SELECT id, key, action, address, conversation, class, attempts, fence, created_a
 WHERE inbox = :inbox AND state = 'pending' AND withheld_until > 0 ORDER BY id;
 
 -- name: sent_replies
+-- Those that another held request is writing right now count too: a repeat gets the same answer.
 SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids FROM outbox
-WHERE inbox = :inbox AND state = 'sent' ORDER BY id;
+WHERE inbox = :inbox AND state IN ('sent', 'sending') ORDER BY id;
 
 -- name: mark_sending
 UPDATE outbox SET state = 'sending', fence = fence + 1, attempts = attempts + 1, sending_at = :now, ready_at = :until
@@ -167,7 +168,7 @@ WHERE ready_at <= :now AND state = 'sending' RETURNING conversation;
 UPDATE conversation SET ready_at = :now, because = '' WHERE ready_at IS NOT NULL AND because = 'leased';
 
 -- name: void_sends
-UPDATE outbox SET ready_at = :now WHERE state = 'sending';
+UPDATE outbox SET ready_at = :now WHERE state IN ('pending', 'sending') AND state = 'sending';
 
 -- name: bound_backoff
 -- A wall clock that was set back while we were down must not keep anything waiting for days.

@@ -1,0 +1,79 @@
+"""What the pages tell people to write into files is accepted by what reads these files."""
+
+import configparser
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from dragoman.errors import ConfigError
+from dragoman.plugins import rulebook
+from dragoman.service import installation
+
+if TYPE_CHECKING:
+    from tests.docs.conftest import Block, Page
+
+LANGUAGES = {"python", "toml", "json", "sh", "yaml", "ini", "text"}
+
+
+def accepted(folder: Path, text: str, environ: dict[str, str]) -> list[str]:
+    """Load a configuration as `dragoman run` does before it opens anything; returns the accounts' names."""
+    path = folder / "dragoman.toml"
+    path.write_text(text, encoding="utf-8")
+    found = installation.load(data=str(folder), configuration=str(path), environ=environ, overrides={})
+    return [account.name for account in installation.load_accounts(found, installation.load_plugins(found))]
+
+
+def test_every_block_has_a_language_that_is_checked(page: "Page") -> None:
+    assert [block.place for block in page.blocks if block.language not in LANGUAGES] == []
+
+
+def test_every_configuration_is_accepted(page: "Page", desk: "Callable[[Page], Path]", secrets: dict[str, str]) -> None:
+    folder = desk(page)
+
+    for block in page.of("toml"):
+        tables = tomllib.loads(block.text)
+        if not block.saved_as:
+            assert set(tables.get("accounts", ())) <= set(accepted(folder, block.text, secrets)), block.place
+
+
+def test_a_setting_that_does_not_exist_would_be_noticed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean port"):
+        accepted(tmp_path, "prot = 1\n", {})
+
+
+def test_what_the_first_configuration_comments_out_is_accepted(
+    pages: "dict[str, Page]", desk: "Callable[[Page], Path]", secrets: dict[str, str]
+) -> None:
+    folder = desk(pages["SECURITY.md"])
+    text = (resources.files("dragoman.service") / "first.toml").read_text(encoding="utf-8")
+    whole = re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE)
+
+    assert {"webhook", "telegram", "slack"} <= set(accepted(folder, whole, secrets))
+    assert "llm" in tomllib.loads(whole)["plugin"]
+
+
+def test_every_json_block_is_json(json_block: "Block") -> None:
+    assert json.loads(json_block.text)
+
+
+def test_every_rule_is_accepted(yaml_block: "Block") -> None:
+    assert rulebook.compiled(yaml.safe_load(yaml_block.text)).exact
+
+
+def test_every_unit_starts_a_command_that_exists(ini_block: "Block", understood: "Callable[[list[str]], str]") -> None:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.read_string(ini_block.text)
+    service = unit["Service"]
+    program, *words = shlex.split(service["ExecStart"])
+
+    assert program.endswith("/.venv/bin/dragoman")
+    assert understood(words) == "run"
+    assert float(service["TimeoutStopSec"]) > 25  # what an orderly stop may take

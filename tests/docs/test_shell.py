@@ -1,0 +1,273 @@
+"""Every line that the pages tell people to type is typed: what no row of the table knows, fails."""
+
+import asyncio
+import dataclasses
+import json
+import os
+import re
+import shlex
+import sys
+import tomllib
+import urllib.request
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from dragoman.testing.process import Service, toml
+
+if TYPE_CHECKING:
+    from tests.docs.conftest import Page
+
+NOWHERE: Final = "http://127.0.0.1:9"
+"""Nobody listens there: a page's accounts start, and no test calls a platform."""
+PLACES: Final = ("/var/lib/dragoman", "~/.local/share/dragoman")
+"""Data folders, as the pages write them."""
+ADDRESS: Final = "http://127.0.0.1:8080"
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Desk:
+    """A reader's terminal: a folder, an environment, and the service that was started there."""
+
+    page: "Page"
+    folder: Path
+    root: Path
+    environ: dict[str, str]
+    understood: Callable[[list[str]], str]
+    service: Service
+    talked: bool = False
+
+    async def run(self, *command: str, given: str = "", folder: Path | None = None) -> tuple[int, str]:
+        """Run a command to its end; returns its exit code and all that it wrote."""
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=self.environ,
+            cwd=folder or self.folder,
+        )
+        async with asyncio.timeout(120):
+            out, _ = await process.communicate(given.encode())
+        return process.returncode or 0, out.decode()
+
+    async def dragoman(self, *words: str, given: str = "") -> tuple[int, str]:
+        return await self.run(sys.executable, "-m", "dragoman", *words, given=given)
+
+    async def running(self) -> None:
+        """Have the service run, with one message answered."""
+        if self.service.exited:
+            await self.service.start()
+        if not self.talked:
+            self.talked = True
+            code, out = await self.dragoman("chat", given="hello\n")
+            assert code == 0, out
+
+
+Step = Callable[[Desk, list[str]], Awaitable[None]]
+
+
+def merged(tables: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a page's configuration into the first one, as its reader would."""
+    for name, value in more.items():
+        tables[name] = merged(dict(tables.get(name, {})), value) if isinstance(value, dict) else value
+    return tables
+
+
+def written(tables: Mapping[str, Any], path: tuple[str, ...] = ()) -> str:
+    """Write tables as TOML."""
+    head = f"[{'.'.join(path)}]\n" if path else ""
+    plain = "".join(f"{name} = {toml(value)}\n" for name, value in tables.items() if not isinstance(value, dict))
+    below = "".join(written(value, (*path, name)) for name, value in tables.items() if isinstance(value, dict))
+    return head + plain + below
+
+
+def configuration(page: "Page", first: str) -> str:
+    """Return the first configuration with all that a page adds to it; its platforms are nowhere."""
+    tables = tomllib.loads(first)
+    for block in page.of("toml"):
+        if not block.saved_as:
+            merged(tables, tomllib.loads(block.text))
+    for account in tables["accounts"].values():
+        if account["platform"] not in {"webhook", "postcard"}:
+            account["api_base"] = NOWHERE
+    return written(tables)
+
+
+def lines(page: "Page") -> list[str]:
+    """Return the commands of a page, each on one line, without comments."""
+    joined = "\n".join(block.text for block in page.of("sh")).replace("\\\n", " ")
+    return [line.strip() for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+
+
+# How a line is run: each takes the groups that its pattern found.
+
+
+async def export(desk: Desk, found: list[str]) -> None:
+    assert found[0] in desk.environ, f"{found[0]} is no secret that a configuration names"
+
+
+async def start(desk: Desk, _: list[str]) -> None:
+    if not desk.service.exited:
+        assert await desk.service.stop() == 0
+    await desk.service.start()
+
+
+async def target(desk: Desk, found: list[str]) -> None:
+    """Let make say what it would do, and read the words of a command of ours."""
+    words = shlex.split(found[0])
+    code, out = await desk.run("make", "--dry-run", "--always-make", *words, folder=desk.root)
+    assert code == 0, out
+    for line in out.splitlines():
+        if line.startswith(".venv/bin/dragoman"):
+            desk.understood(shlex.split(line)[1:])
+
+
+async def program(desk: Desk, found: list[str]) -> None:
+    words = shlex.split(found[0])
+    for place in PLACES:
+        words = [str(desk.folder) if word == place else word for word in words]
+    await COMMANDS[desk.understood(words)](desk, words)
+
+
+async def chat(desk: Desk, words: list[str]) -> None:
+    await desk.running()
+    code, out = await desk.dragoman(*words, given="time\n")
+    assert (code, "UTC" in out) == (0, True), out
+
+
+async def trace(desk: Desk, words: list[str]) -> None:
+    await desk.running()
+    code, out = await desk.dragoman(*words)
+    assert code == 0, out
+    stages = ("receive", "authenticate", "parse", "route", "respond", "deliver")
+    assert [stage for stage in stages if f"  {stage} " in out] == list(stages)
+
+
+async def parked(desk: Desk, words: list[str]) -> None:
+    await desk.running()
+    assert await desk.dragoman(*words) == (0, "Nothing is parked.\n")
+
+
+async def bench(desk: Desk, words: list[str]) -> None:
+    """Run it as it is written, but shorter."""
+    code, out = await desk.dragoman(*words, "--seconds", "1", "--rate", "30", "--json")
+    report = json.loads(out)
+    assert (code, report["answered"], report["lost"]) == (0, 30, 0)
+
+
+async def conformance(desk: Desk, words: list[str]) -> None:
+    code, out = await desk.dragoman(*words)
+    assert code == 0, out
+    assert re.search(r"^[1-9]\d* passed, 0 failed, 0 skipped$", out, re.MULTILINE)
+
+
+async def script(desk: Desk, found: list[str]) -> None:
+    code, out = await desk.run(sys.executable, found[0], "--count", "200", folder=desk.root)
+    assert code == 0, out
+    assert out.count("/s  (") == 3
+
+
+async def install(desk: Desk, _: list[str]) -> None:
+    """Install the reader's package, really, into a place of its own."""
+    place = desk.folder / "site"
+    offline = ("--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check", "--quiet")
+    code, out = await desk.run(sys.executable, "-m", "pip", "install", *offline, "--target", str(place), ".")
+    assert code == 0, out
+    desk.environ["PYTHONPATH"] = str(place)
+
+
+async def suite(desk: Desk, found: list[str]) -> None:
+    options = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly")
+    code, out = await desk.run(sys.executable, "-m", "pytest", *options, found[0])
+    assert code == 0, out
+    assert re.search(r"^[1-9]\d* passed", out, re.MULTILINE)
+
+
+async def curl(desk: Desk, found: list[str]) -> None:
+    """Let the shell read the line, then do what it asks for (not every machine has curl)."""
+    await desk.running()
+    line = found[0].replace(ADDRESS, desk.service.url).replace(PLACES[1], str(desk.folder))
+    code, out = await desk.run("/bin/sh", "-c", f"printf '%s\\0' {line}")
+    assert code == 0, out
+    quiet, address, *options = out.split("\0")[:-1]
+    headers = dict(options[at + 1].split(": ", 1) for at, option in enumerate(options) if option == "-H")
+    body = options[options.index("-d") + 1]
+    assert quiet == "-sS"
+    request = urllib.request.Request(address, body.encode(), headers)  # noqa: S310 - our own service
+    with await asyncio.to_thread(urllib.request.urlopen, request, timeout=60) as answer:
+        assert json.load(answer)["reply"]
+
+
+async def unit(desk: Desk, found: list[str]) -> None:
+    assert (desk.folder / f"{found[0]}.service").exists()
+
+
+async def nothing(_desk: Desk, _found: list[str]) -> None:
+    """Reload what systemd has read: there is none here."""
+
+
+TABLE: Final[Mapping[str, Step]] = {
+    r"export (\w+)='[^']+'": export,
+    r"make run": start,
+    r"make ((?!run\b).+)": target,
+    r"(?:\.venv/bin/)?dragoman (.+)": program,
+    r"\.venv/bin/python (benchmarks/\w+\.py)": script,
+    r"python -m pip install \.": install,
+    r"python -m pytest (\w+\.py)": suite,
+    r"curl (.+)": curl,
+    r"systemctl daemon-reload": nothing,
+    r"systemctl enable --now (\w+)": unit,
+    r"journalctl --unit (\w+) --follow": unit,
+}
+COMMANDS: Final[Mapping[str, Step]] = {
+    "chat": chat,
+    "trace": trace,
+    "parked": parked,
+    "bench": bench,
+    "conformance": conformance,
+}
+
+
+def step(line: str) -> tuple[Step, list[str]]:
+    """Find how a line is run; raises `LookupError`."""
+    for pattern, runs in TABLE.items():
+        if found := re.fullmatch(pattern, line):
+            return runs, list(found.groups())
+    raise LookupError(line)
+
+
+async def test_every_line_of_a_page_does_what_it_says(
+    shell_page: "Page",
+    desk: "Callable[[Page], Path]",
+    understood: Callable[[list[str]], str],
+    secrets: dict[str, str],
+    root: Path,
+) -> None:
+    folder = desk(shell_page)
+    first = (folder / "dragoman.toml").read_text(encoding="utf-8")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("DRAGOMAN_", "MAKE"))}
+    terminal = Desk(
+        page=shell_page,
+        folder=folder,
+        root=root,
+        environ={**environ, **secrets, "DRAGOMAN_DATA": str(folder)},
+        understood=understood,
+        service=Service(folder, configuration(shell_page, first)),
+    )
+    try:
+        for line in lines(shell_page):
+            runs, found = step(line)
+            await runs(terminal, found)
+    finally:
+        assert await terminal.service.stop() == 0
+
+
+@pytest.mark.parametrize("line", ["rm -rf /", "dragoman", "make run and more", "curl"])
+def test_a_line_that_the_table_does_not_know_is_noticed(line: str) -> None:
+    with pytest.raises(LookupError):
+        step(line)
