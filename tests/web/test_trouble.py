@@ -141,4 +141,4 @@ async def test_redriving_a_payload_that_is_still_not_understood_says_so(start: "
         answer = await site.ask("redrive", id=parked[0]["id"])
 
     assert taken.status == 200
-    assert answer is not None
+    assert "stays parked" in answer["error"]

@@ -8,7 +8,7 @@ import msgspec
 
 from dragoman import crypto
 from dragoman.adapter import Token
-from dragoman.errors import NoAnswer
+from dragoman.errors import CredentialRefused, NoAnswer
 from dragoman.flow.account import Account, Accounts
 from dragoman.flow.transport.http import HttpTransport
 from dragoman.flow.transport.local import Hub
@@ -46,6 +46,8 @@ class Client:
                 except NoAnswer as silence:
                     harmless = isinstance(request, Http) and request.repeatable
                     request = exchange.throw(NoAnswer(silence.reason, sent=silence.sent and not harmless))
+                except CredentialRefused as refusal:
+                    request = exchange.throw(refusal)
                 else:
                     request = exchange.send(response)
         except StopIteration as stop:

@@ -7,7 +7,7 @@ import pytest
 from dragoman import wire
 from dragoman.adapter import Known, Me, Probe
 from dragoman.adapters.feishu import Feishu
-from dragoman.errors import NoAnswer
+from dragoman.errors import CredentialRefused
 from dragoman.wire import Http, Response
 
 BOT = {"activate_status": 2, "app_name": "Helper", "open_id": "ou_bot"}
@@ -54,12 +54,12 @@ def test_each_problem_has_its_remedy(feishu: Feishu, response: Response, words: 
 
 
 def test_wrong_credentials_are_told_as_such(feishu: Feishu) -> None:
-    with pytest.raises(NoAnswer) as silence:
+    with pytest.raises(CredentialRefused) as refusal:
         wire.run(
             feishu.grant("tenant_token", "", Known(now=0.0)), wire.json_response({"code": 10014, "msg": "invalid"})
         )
 
-    (problem,) = probed(feishu, silence.value).problems
+    (problem,) = probed(feishu, refusal.value).problems
 
     assert "app_secret" in problem
     assert "10014" in problem

@@ -10,7 +10,7 @@ from dragoman import wire
 from dragoman.adapter import Known
 from dragoman.adapters.feishu import Feishu
 from dragoman.adapters.feishu.emoji import emoji_type
-from dragoman.errors import NoAnswer
+from dragoman.errors import CredentialRefused, NoAnswer
 from dragoman.model import (
     Action,
     Attachment,
@@ -228,15 +228,9 @@ def test_there_is_no_other_token(feishu: Feishu, known: Known) -> None:
         feishu.grant("user_token", "", known)
 
 
-def test_a_refused_grant_stops_the_account(feishu: Feishu, known: Known, deliver: Deliver) -> None:
-    with pytest.raises(NoAnswer) as silence:
+def test_a_refused_grant_is_told_apart_from_silence(feishu: Feishu, known: Known) -> None:
+    with pytest.raises(CredentialRefused, match="10014"):
         wire.run(feishu.grant("tenant_token", "", known), answer(10014, 200))
-
-    outcome = settled(feishu, deliver(HELLO), silence.value)
-
-    assert isinstance(outcome, Refused)
-    assert outcome.scope == "account"
-    assert "10014" in outcome.reason
 
 
 @pytest.mark.parametrize(

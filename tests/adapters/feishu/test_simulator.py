@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from dragoman.errors import CredentialRefused
 from dragoman.model import Attachment, Button, Delete, Delivery, Edit, Event, Message, React, Say
 from dragoman.testing.simulator import Fault
 from dragoman.testing.simulators.feishu import BOT, FeishuSimulator, rules
-from dragoman.wire import Http, Outcome, Refused, Response, Retry, Sent
+from dragoman.wire import Http, Outcome, Response, Retry, Sent
 
 Call = Callable[..., Response]
 Deliver = Callable[..., Delivery]
@@ -458,13 +459,11 @@ def test_a_delivery_tried_again_is_shown_once(bench: Any, deliver: Deliver) -> N
     assert len(bench.simulator.sent) == 1
 
 
-def test_a_wrong_app_secret_stops_the_account(bench: Any, deliver: Deliver) -> None:
+def test_a_wrong_app_secret_is_refused(bench: Any, deliver: Deliver) -> None:
     bench.simulator._app_secret = "changed"
 
-    outcome = said(bench, deliver(Say(message=Message(text="hello"))))
-
-    assert isinstance(outcome, Refused)
-    assert outcome.scope == "account"
+    with pytest.raises(CredentialRefused):
+        said(bench, deliver(Say(message=Message(text="hello"))))
 
 
 def test_the_adapter_fetches_what_a_person_sent(bench: Any, read: Callable[[Http], Event]) -> None:

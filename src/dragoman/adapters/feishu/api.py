@@ -13,7 +13,7 @@ import msgspec
 
 from dragoman import wire
 from dragoman.adapter import Token
-from dragoman.errors import Malformed, NoAnswer
+from dragoman.errors import CredentialRefused, Malformed, NoAnswer
 from dragoman.model import Media
 from dragoman.wire import Credential, Exchange, Expired, Http, Outcome, Part, Refused, Response, Retry, Scope, Unsure
 
@@ -23,8 +23,6 @@ PATIENCE: Final = 60.0
 """Seconds that a transfer of bytes may take."""
 LONGEST_WAIT: Final = 3600.0
 
-UNGRANTED: Final = "the platform grants no tenant_access_token"
-"""Begins the reason of the silence that a refused `grant` turns every request into."""
 
 EXPIRED: Final = frozenset({99991663, 99991664, 99991665, 99991668, 99991677})
 """Codes of a token that is dead or of another kind: renewed once."""
@@ -88,8 +86,6 @@ class Reply:
     answer: Answer | None = None
     wait: float | None = None
     media: Media | None = None
-    refusal: Refused | None = None
-    """Why it was not even asked."""
 
     @property
     def code(self) -> int:
@@ -105,8 +101,6 @@ class Reply:
 
     def failure(self) -> Outcome:
         """Return the outcome of a call that did not do what was asked."""
-        if self.refusal:
-            return self.refusal
         return _by_code(self, self.answer) if self.answer and self.answer.code else _by_status(self)
 
 
@@ -144,20 +138,11 @@ def _by_status(reply: Reply) -> Outcome:
 
 def call(request: Http) -> Exchange[Reply]:
     """Make a call; when its token turns out to be dead, once more with a new one."""
-    reply = yield from _ask(request)
+    reply = read((yield request))
     if reply.code in EXPIRED:
         yield Expired(credential=TENANT)
-        reply = yield from _ask(request)
+        reply = read((yield request))
     return reply
-
-
-def _ask(request: Http) -> Exchange[Reply]:
-    try:
-        return read((yield request))
-    except NoAnswer as silence:
-        if not silence.reason.startswith(UNGRANTED):
-            raise
-        return Reply(status=0, refusal=Refused(reason=silence.reason, scope="account"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,9 +173,10 @@ class Api:
         return Http(url=url, parts=parts, auth=TENANT, lane=lane, timeout=PATIENCE, repeatable=True)
 
     def tenant_token(self, app_id: str) -> Exchange[Token]:
-        """Ask for the tenant's access token; raises `NoAnswer`, of a refusal too ("Get tenant_access_token").
+        """Ask for the tenant's access token ("Get tenant_access_token").
 
-        While more than half an hour of it remains the same token is returned.
+        While more than half an hour of it remains the same token is returned. Raises `CredentialRefused`, or
+        `NoAnswer` for trouble that may pass.
         """
         body = {"app_id": app_id, "app_secret": Credential(name="app_secret")}
         path = "/open-apis/auth/v3/tenant_access_token/internal"
@@ -201,7 +187,9 @@ class Api:
             return Token(value=reply.answer.tenant_access_token, expires_in=reply.answer.expire or 0.0)
         failure = reply.failure()
         reason = getattr(failure, "reason", "no token in it")
-        raise NoAnswer(f"{UNGRANTED}: {reason}" if isinstance(failure, Refused) else reason, sent=False)
+        if isinstance(failure, Refused):
+            raise CredentialRefused(f"the platform grants no tenant_access_token: {reason}")
+        raise NoAnswer(reason, sent=False)
 
     def _json(self, method: str, lane: str, path: str, body: dict[str, Any], **facts: Any) -> Http:
         return Http(method=method, url=self._url(path), headers=JSON, json=body, auth=TENANT, lane=lane, **facts)

@@ -49,16 +49,24 @@ def upload(calls: Api, attachment: Attachment) -> Exchange[Content | Outcome]:
     media = attachment.media or Media(ref="")
     name = attachment.name or media.name or attachment.kind
     if media.mime in IMAGES and attachment.kind != "file" and media.size <= MAX_IMAGE:
-        parts = (Part(name="image_type", value="message"), Part(name="image", media=media, filename=name))
-        reply = yield from api.call(calls.upload("images", "/open-apis/im/v1/images", parts))
-        key = reply.data.image_key if reply.data else None
-        return ("image", encoded({"image_key": key})) if key else _unseen(reply.failure())
+        return (yield from _upload_image(calls, media, name))
     if media.size > MAX_FILE:
         return Refused(reason=f"the file has {media.size} bytes; Feishu takes {MAX_FILE}")
+    return (yield from _upload_file(calls, media, name))
+
+
+def _upload_image(calls: Api, media: Media, name: str) -> Exchange[Content | Outcome]:
+    parts = (Part(name="image_type", value="message"), Part(name="image", media=media, filename=name))
+    reply = yield from api.call(calls.upload("images", "/open-apis/im/v1/images", parts))
+    key = reply.data.image_key if reply.data else None
+    return ("image", encoded({"image_key": key})) if key else _unseen(reply.failure())
+
+
+def _upload_file(calls: Api, media: Media, name: str) -> Exchange[Content | Outcome]:
     kind = _file_type(name, media.mime)
     texts = (Part(name="file_type", value=kind), Part(name="file_name", value=name))
-    file = Part(name="file", media=media, filename=name)
-    reply = yield from api.call(calls.upload("files", "/open-apis/im/v1/files", (*texts, file)))
+    parts = (*texts, Part(name="file", media=media, filename=name))
+    reply = yield from api.call(calls.upload("files", "/open-apis/im/v1/files", parts))
     key = reply.data.file_key if reply.data else None
     return (MESSAGE_TYPES.get(kind, "file"), encoded({"file_key": key})) if key else _unseen(reply.failure())
 

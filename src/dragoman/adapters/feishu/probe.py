@@ -7,7 +7,8 @@ from typing import Final
 
 from dragoman.adapter import Me, Probe
 from dragoman.adapters.feishu import api
-from dragoman.adapters.feishu.api import UNGRANTED, Api, Reply
+from dragoman.adapters.feishu.api import Api, Reply
+from dragoman.errors import CredentialRefused
 from dragoman.wire import Exchange
 
 ENABLED: Final = 2
@@ -16,7 +17,11 @@ ENABLED: Final = 2
 
 def probe(calls: Api, app_id: str) -> Exchange[Probe]:
     """Ask for the bot's identity, or the problem with its remedy."""
-    reply = yield from api.call(calls.get("bot.info", "/open-apis/bot/v3/info"))
+    try:
+        reply = yield from api.call(calls.get("bot.info", "/open-apis/bot/v3/info"))
+    except CredentialRefused as refusal:
+        remedy = "check app_id and app_secret (the app's page Credentials & Basic Info)"
+        return Probe(problems=(f"{refusal}: {remedy}",))
     bot = reply.answer.bot if reply.data and reply.answer else None
     if bot is None or not bot.open_id:
         return Probe(problems=(_problem(reply),))
@@ -30,6 +35,4 @@ def _problem(reply: Reply) -> str:
     if reply.data:
         return "bot/v3/info names no bot: add the bot capability to the app, and publish a version"
     reason: str = getattr(reply.failure(), "reason", "no answer")
-    if reason.startswith(UNGRANTED):
-        return f"{reason}: check app_id and app_secret (the app's page Credentials & Basic Info)"
     return f"bot/v3/info: {reason}: check api_base and the app's scopes, or try again later"

@@ -41,7 +41,7 @@ def _say(calls: Api, action: Say, delivery: Delivery) -> Exchange[Outcome]:
 
 
 def _say_part(calls: Api, message: Message, address: Address, uuid: str) -> Exchange[Outcome]:
-    content: files.Content | Outcome = writing.content(message) if not message.attachments else ("", "")
+    content: files.Content | Outcome = writing.content(message)
     if message.attachments:
         content = yield from files.upload(calls, message.attachments[0])
     if not isinstance(content, tuple):
@@ -80,9 +80,8 @@ def _edit(calls: Api, action: Edit, _: Delivery) -> Exchange[Outcome]:
         reply = yield from api.call(calls.change("PUT", "messages.edit", path, {"msg_type": kind, "content": content}))
         if reply.code != PARAMETER:
             return _settled(reply)
-    return _settled(
-        (yield from api.call(calls.change("PATCH", "messages.patch", path, {"content": writing.card(message)})))
-    )
+    reply = yield from api.call(calls.change("PATCH", "messages.patch", path, {"content": writing.card(message)}))
+    return _settled(reply)
 
 
 def _delete(calls: Api, action: Delete, _: Delivery) -> Exchange[Outcome]:
