@@ -195,6 +195,6 @@ async def test_the_file_is_watched_while_the_plugin_lives(file: Path, monkeypatc
     async with rules.life(rules.Settings(file=file)) as shelf, asyncio.timeout(10):
         before = shelf.book
         rewrite(file, "- {match: ping, answer: PONG}\n")
-        while shelf.book is before:  # noqa: ASYNC110 - the change of a file sets no event
+        while shelf.book is before:
             await asyncio.sleep(0)
     assert shelf.book.find("ping") != before.find("ping")
