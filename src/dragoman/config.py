@@ -71,6 +71,9 @@ class Settings:
     turns: int = setting("Turns that run at the same time, at most.", default=64)
     turn_seconds: float = setting("Seconds that one turn may take.", default=120.0)
     sends: int = setting("Deliveries that are under way at the same time, at most.", default=32)
+    linger: float = setting(
+        "Seconds to keep the doors open after SIGTERM, not ready, until load balancers have noticed.", default=0.0
+    )
     most_waiting: int = setting(
         "Messages that may wait; beyond that platforms are asked to come back later.", default=50_000
     )

@@ -318,6 +318,7 @@ class Line(Value):
     at: float
     id: str
     name: str = ""
+    buttons: tuple[Button, ...] = ()
 
 
 def split_with(message: Message, pieces: Callable[[str], Iterable[str]]) -> tuple[Message, ...]:

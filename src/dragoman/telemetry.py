@@ -35,7 +35,7 @@ reply_seconds = Histogram(
 )
 events = Counter(
     "dragoman_events_total",
-    "Happenings at the door, by outcome: accepted, duplicate, ignored, parked.",
+    "Happenings at the door, by outcome: accepted, duplicate, parked, or ignored:why.",
     ["account", "platform", "outcome"],
     registry=REGISTRY,
 )
@@ -47,13 +47,13 @@ refusals = Counter(
 )
 turns = Counter(
     "dragoman_turns_total",
-    "Turns by outcome: done, unhandled, error, parked, lost, refused.",
+    "Turns by outcome: done, unhandled, refused, not addressed, error, parked, lost.",
     ["platform", "outcome"],
     registry=REGISTRY,
 )
 deliveries = Counter(
     "dragoman_deliveries_total",
-    "Attempts to deliver, by outcome: sent, retry, parked, moved, paused.",
+    "Attempts to deliver, by outcome: sent, retry, paused, parked.",
     ["platform", "outcome"],
     registry=REGISTRY,
 )
@@ -96,6 +96,18 @@ def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
+    logging.basicConfig(handlers=[_Line()], level=logging.WARNING, force=True)
+
+
+class _Line(logging.Handler):
+    """Writes what libraries log as lines of ours: what and where, never a traceback's text."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        error = record.exc_info[1] if record.exc_info else None
+        place = {"error": where(error)} if error is not None else {}
+        words = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
+        structlog.get_logger(part=record.name).log(max(record.levelno, logging.DEBUG), words, **place)
 
 
 def logger(name: str) -> Any:

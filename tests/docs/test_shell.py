@@ -182,7 +182,7 @@ async def install(desk: Desk, _: list[str]) -> None:
 
 
 async def suite(desk: Desk, found: list[str]) -> None:
-    options = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly")
+    options = ("-q", "-p", "no:cacheprovider")
     code, out = await desk.run(sys.executable, "-m", "pytest", *options, found[0])
     assert code == 0, out
     assert re.search(r"^[1-9]\d* passed", out, re.MULTILINE)

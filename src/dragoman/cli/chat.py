@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import getpass
+import os
 import sys
+import threading
 import uuid
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -33,18 +35,48 @@ def chat(data: options.Data = None, config: options.Configuration = None) -> Non
 
     End with Ctrl-D. Lines that are piped in are answered one after the other.
     """
-    installation = options.load(data, config)
+    installation = options.load(data, config, create=True)
     asyncio.run(_chat(installation))
+
+
+class Lines:
+    """The lines that a person types or a pipe brings, read beside the event loop; None is their end."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[str | None] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        threading.Thread(target=self._read, name="typed-lines", daemon=True).start()
+
+    async def next(self) -> str | None:
+        """Wait for the next line that is not blank."""
+        while (line := await self._queue.get()) is not None:
+            if line.strip():
+                return line.strip()
+        return None
+
+    def _read(self) -> None:
+        rest = b""
+        with contextlib.suppress(RuntimeError, OSError):  # the loop has ended, or the terminal has gone
+            while chunk := os.read(sys.stdin.fileno(), 65_536):
+                *lines, rest = (rest + chunk).split(b"\n")
+                self._give(*lines)
+            self._give(rest, None)
+
+    def _give(self, *lines: bytes | None) -> None:
+        for line in lines:
+            words = None if line is None else line.decode("utf-8", "replace")
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, words)
 
 
 async def _chat(installation: "Installation") -> None:
     channel = f"terminal-{getpass.getuser()}"
+    lines = Lines()
     async with _service(installation), _talk(installation, channel) as talk:
         if sys.stdin.isatty():
-            print("Talk to the bot; Ctrl-D ends.")
-            await _talk_live(talk)
+            print("Talk to the bot; Ctrl-D ends.", flush=True)
+            await _talk_live(talk, lines)
         else:
-            await _talk_piped(talk)
+            await _talk_piped(talk, lines)
 
 
 @contextlib.asynccontextmanager
@@ -95,7 +127,7 @@ def _frame(words: str) -> dict[str, Any]:
 
 def _show(frame: dict[str, Any]) -> bool:
     """Print what the bot says or what went wrong; tells whether there was anything."""
-    if frame["type"] == "message":
+    if frame["type"] == "message" and frame["by"] == "bot":
         print(frame["text"])
         for button in frame.get("buttons", ()):
             print(f"  [{button['text']}] {button.get('url') or button.get('value', '')}")
@@ -107,27 +139,34 @@ def _show(frame: dict[str, Any]) -> bool:
     return True
 
 
-async def _talk_live(talk: "Talk") -> None:
-    loop = asyncio.get_running_loop()
-
-    async def hear() -> None:
-        while (frame := await talk.hear()) is not None:
-            _show(frame)
-
-    hearing = asyncio.create_task(hear())
+async def _talk_live(talk: "Talk", lines: Lines) -> None:
+    """Say what is typed and show what is said, until one of both ends."""
+    both = [asyncio.create_task(_say_all(talk, lines)), asyncio.create_task(_hear_all(talk))]
     try:
-        while words := await loop.run_in_executor(None, sys.stdin.readline):
-            if words.strip():
-                await talk.say(_frame(words.strip()))
+        done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
-        hearing.cancel()
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
 
 
-async def _talk_piped(talk: "Talk") -> None:
-    for words in sys.stdin:
-        if words.strip():
-            await talk.say(_frame(words.strip()))
-            await _hear_answer(talk)
+async def _hear_all(talk: "Talk") -> None:
+    while (frame := await talk.hear()) is not None:
+        _show(frame)
+    raise NoAnswer("the service closed the chat", sent=True)
+
+
+async def _say_all(talk: "Talk", lines: Lines) -> None:
+    while (words := await lines.next()) is not None:
+        await talk.say(_frame(words))
+
+
+async def _talk_piped(talk: "Talk", lines: Lines) -> None:
+    while (words := await lines.next()) is not None:
+        await talk.say(_frame(words))
+        await _hear_answer(talk)
 
 
 async def _hear_answer(talk: "Talk") -> None:

@@ -1,11 +1,12 @@
 """Options that several commands share."""
 
 import os
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dragoman.service import installation
+if TYPE_CHECKING:
+    from dragoman.service.installation import Installation
 
 Data = Annotated[
     str | None, typer.Option("--data", help="Data folder (default: DRAGOMAN_DATA, or the user data folder).")
@@ -17,6 +18,13 @@ Configuration = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def load(data: str | None, configuration: str | None, **overrides: Any) -> installation.Installation:
-    """Read the installation that the options and the environment name; raises `ConfigError`."""
-    return installation.load(data=data, configuration=configuration, environ=os.environ, overrides=overrides)
+def load(data: str | None, configuration: str | None, *, create: bool = False, **overrides: Any) -> "Installation":
+    """Read the installation that the options and the environment name; raises `ConfigError`.
+
+    `create` writes the first configuration where there is none.
+    """
+    from dragoman.service import installation  # noqa: PLC0415 - `--help` does not need it
+
+    return installation.load(
+        data=data, configuration=configuration, environ=os.environ, overrides=overrides, create=create
+    )

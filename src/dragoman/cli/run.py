@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dragoman.cli import options
-from dragoman.config import table_at
 from dragoman.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def run(
     from dragoman.service import run as service  # noqa: PLC0415 - the command's own weight
 
     _check_role(role, service.ROLES)
-    installation = options.load(data, config, host=host, port=port)
+    installation = options.load(data, config, create=True, host=host, port=port)
     telemetry.configure_logs(installation.settings.log_level)
     if spec := os.environ.get("DRAGOMAN_CRASH"):
         _arm(spec)
@@ -75,7 +74,9 @@ def greeting(installation: "Installation", house: "House", address: str) -> str:
     """Word what is printed at the start: where to chat, a `curl` line that works, and how to go on."""
     from dragoman import __version__  # noqa: PLC0415 - the command's own weight
 
-    link = f"http://{address}/chat"
+    everywhere = installation.settings.host in {"0.0.0.0", "::"}
+    address = f"127.0.0.1:{address.rpartition(':')[2]}" if everywhere else address
+    link = (installation.settings.public_url.rstrip("/") or f"http://{address}") + "/chat"
     if house.guard.beyond_loopback and not house.guard.public:
         link += f"?token={house.guard.chat_token.reveal()}"
     source = installation.document.source
@@ -105,6 +106,8 @@ def _same_place(installation: "Installation") -> str:
 
 def _curl(installation: "Installation", address: str) -> list[str]:
     """Return a line that calls the webhook account, reading its token from where it is kept."""
+    from dragoman.config import table_at  # noqa: PLC0415 - the command's own weight
+
     table = table_at(installation.document, "accounts").get("webhook") or {}
     token = table.get("token", "")
     scheme, _, rest = token.partition(":") if isinstance(token, str) else ("", "", "")

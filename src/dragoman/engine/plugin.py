@@ -93,17 +93,26 @@ class Plugin:
         return register
 
     def message(self, pattern: str = "") -> Callable[[H], H]:
-        """Handle messages whose text matches a regular expression; named groups fill the parameters."""
+        """Handle messages whose text matches a regular expression; named groups fill the parameters, as their types."""
         compiled = re.compile(pattern, re.IGNORECASE)
 
         def admits(event: Event) -> bool:
             return event.kind == "message" and compiled.search(event.text) is not None
 
-        def arguments(event: Event) -> Mapping[str, Any]:
-            found = compiled.search(event.text)
-            return {name: value for name, value in (found.groupdict() if found else {}).items() if value}
+        def register(handler: H) -> H:
+            wanted = {parameter.name: parameter for parameter in parameters(handler)}
 
-        return self._add(admits, arguments, "")
+            def arguments(event: Event) -> Mapping[str, Any]:
+                found = compiled.search(event.text)
+                groups = found.groupdict() if found else {}
+                return {name: convert(wanted[name], value) for name, value in groups.items() if value}
+
+            unknown = compiled.groupindex.keys() - wanted.keys()
+            if unknown:
+                raise PluginError(f"{self.name}: the handler has no parameter {min(unknown)}")
+            return self._add(admits, arguments, "")(handler)
+
+        return register
 
     def action(self, value: str) -> Callable[[H], H]:
         """Handle the press of a button with this value."""

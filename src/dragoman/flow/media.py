@@ -30,7 +30,7 @@ class MediaStore:
 
     async def save(self, chunks: AsyncIterator[bytes], mime: str = "", name: str = "") -> Media:
         """Keep a stream of bytes; raises `MediaRefused` when it is longer than the cap."""
-        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         handle, temporary = await asyncio.to_thread(tempfile.mkstemp, dir=self._folder)
         digest, size = hashlib.sha256(), 0
         try:

@@ -59,6 +59,7 @@ async def receive(context: Context, account: Account, request: Http) -> Answer:
         accepted = await accept(context, account, msgspec.structs.replace(receipt, raw=payload.body), times)
     except StoreAway as away:
         return Answer(response=unavailable(account, str(away)))
+    telemetry.stage_seconds.labels("receive", account.platform).observe(max(0.0, context.clock() - received))
     telemetry.crash.passed("c3")
     if receipt.passive is None or not accepted:
         return Answer(response=receipt.response)

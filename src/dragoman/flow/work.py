@@ -141,7 +141,7 @@ async def _renewing(context: Context, claim: Claim, handling: Awaitable[str]) ->
 
 
 def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: float, ended: float) -> Handled:
-    outgoing = tuple(_outgoing(stored, turn, account))
+    outgoing = tuple(_outgoing(stored, turn, account, ended))
     state = turn.state
     if outgoing and account.policy.joins_threads and not state.get("joined"):
         state = {"v": 1, **state, "joined": True}
@@ -162,7 +162,12 @@ def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: 
     )
 
 
-def _outgoing(stored: Stored, turn: Turn, account: Account) -> Iterator[Outgoing]:
+def _hold(stored: Stored, now: float) -> float:
+    """Return the seconds that are left of those in which the held request may fetch the reply."""
+    return max(0.0, stored.received_at + stored.event.hold - now) if stored.event.hold else 0.0
+
+
+def _outgoing(stored: Stored, turn: Turn, account: Account, ended: float) -> Iterator[Outgoing]:
     """Turn effects into deliveries, each with the key `turn:effect:chunk`; what a platform cannot do is left out."""
     able, adapter = account.adapter.capabilities, account.adapter
     for number, effect in enumerate(_with_answer(stored.event, turn)):
@@ -179,7 +184,7 @@ def _outgoing(stored: Stored, turn: Turn, account: Account) -> Iterator[Outgoing
                 action=action,
                 address=stored.event.address,
                 window=able.idempotent_send,
-                hold=stored.event.hold,
+                hold=_hold(stored, ended),
             )
 
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import os
 import secrets
+import tempfile
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -53,12 +55,22 @@ def data_folder(explicit: str | None, environ: Mapping[str, str]) -> Path:
 
 
 def load(
-    *, data: str | None, configuration: str | None, environ: Mapping[str, str], overrides: Mapping[str, Any]
+    *,
+    data: str | None,
+    configuration: str | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    create: bool = True,
 ) -> Installation:
-    """Read an installation, writing its first configuration if it has none; raises `ConfigError`."""
+    """Read an installation; if it has no configuration, write its first, or (`create=False`) say so.
+
+    Raises `ConfigError`.
+    """
     folder = data_folder(data, environ)
     path = config.find(configuration, environ, Path.cwd(), folder)
     created = path is None
+    if path is None and not create:
+        raise ConfigError(str(folder), "", "there is no configuration and no data yet", "start with `dragoman run`")
     if path is None:
         path = first_configuration(folder)
     document = config.read(path, environ, Path.cwd())
@@ -83,6 +95,7 @@ BOUNDS: Final = {
     "turns": (1, 10_000),
     "turn_seconds": (0.1, 86_400),
     "sends": (1, 1_000),
+    "linger": (0, 10),
     "most_waiting": (1, 10_000_000),
     "retention.messages": (config.LEAST_DAYS, 36_500),
     "retention.raw": (0, 36_500),
@@ -118,10 +131,15 @@ def first_configuration(folder: Path) -> Path:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, unless it is there already."""
-    with contextlib.suppress(FileExistsError):
-        path.touch(mode=0o600, exist_ok=False)
-        path.write_text(text, encoding="utf-8")
+    """Write a file that only its owner may read, whole or not at all, unless it is there already."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent)  # made with mode 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        Path(temporary).unlink()
 
 
 def load_plugins(installation: Installation) -> dict[str, Loaded]:
@@ -239,6 +257,7 @@ def _effective_account(account: Account) -> dict[str, Any]:
         "plugins": [plugin.name for plugin in account.plugins],
         "answer": account.policy.answer,
         "permit": config.shown(account.policy.permit),
+        "sends_per_second": account.sends_per_second,
         **{name: value for name, value in config.shown(account.adapter).items() if name != "account"},
     }
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import os
 import secrets
 import signal
@@ -18,7 +19,7 @@ import uvicorn
 
 from dragoman import telemetry
 from dragoman.engine.plugin import Loaded
-from dragoman.errors import ConfigError
+from dragoman.errors import ConfigError, PluginError
 from dragoman.flow import tick
 from dragoman.flow.account import Accounts
 from dragoman.flow.client import Client
@@ -76,7 +77,7 @@ async def opened(installation: Installation) -> AsyncIterator[House]:
         store = await SqliteStore.open(installation.database, steady)
         stack.push_async_callback(store.close)
         store.most_waiting = settings.most_waiting
-        running = {name: await _enter(stack, plugin) for name, plugin in loaded.items()}
+        running = {name: await _enter(stack, installation, plugin) for name, plugin in loaded.items()}
         accounts = Accounts(load_accounts(installation, running), time.time)
         await accounts.recall(store)
         media, hub = MediaStore(installation.data / "media"), Hub()
@@ -95,11 +96,16 @@ async def opened(installation: Installation) -> AsyncIterator[House]:
         yield House(context=context, hub=hub, media=media, guard=_guard(installation), attendants=attendants)
 
 
-async def _enter(stack: contextlib.AsyncExitStack, loaded: Loaded) -> Loaded:
+async def _enter(stack: contextlib.AsyncExitStack, installation: Installation, loaded: Loaded) -> Loaded:
     if loaded.plugin.life is None:
         return loaded
     life = loaded.plugin.life(loaded.settings)
-    return dataclasses.replace(loaded, resource=await stack.enter_async_context(life))
+    try:
+        resource = await stack.enter_async_context(life)
+    except PluginError as error:
+        key = f"plugin.{loaded.name}"
+        raise ConfigError(installation.document.where(key), key, str(error)) from error
+    return dataclasses.replace(loaded, resource=resource)
 
 
 def _guard(installation: Installation) -> Guard:
@@ -109,6 +115,7 @@ def _guard(installation: Installation) -> Guard:
         bound=settings.host,
         hosts=frozenset(settings.hosts) | ({public} if public else frozenset()),
         public=settings.public,
+        reached=bool(settings.public_url or settings.chat_token),
         chat_token=settings.chat_token or Secret(secrets.token_urlsafe(24)),
         metrics_token=settings.metrics_token,
     )
@@ -149,10 +156,11 @@ def bind(host: str, port: int, key: str) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(1024)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
-        reason = error.strerror if isinstance(error, OSError) else "no such port"
-        raise ConfigError(f"{host}:{port}", key, f"cannot listen there: {reason}", f"choose another --{key}") from error
+        wrong = "host" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else key
+        where, remedy = f"{host}:{port}", f"choose another --{wrong}"
+        raise ConfigError(where, wrong, f"cannot listen there: {error.strerror}", remedy) from error
     listener.setblocking(False)  # noqa: FBT003 - the standard library has it so
     return listener
 
@@ -200,7 +208,8 @@ async def run(
                 )
         listeners.append((_server(control.build(house.context, house.hub)), bind_control(installation.control)))
         stack.callback(installation.control.unlink, missing_ok=True)
-        _on_signals(stop, house.attendants.asked)
+        if announce is not None:
+            _on_signals(stop, house.attendants.asked)
         await _loops(house, installation, listeners, announce, stop)
 
 
@@ -238,7 +247,7 @@ async def _loops(
             announce(house, _address(listeners[0][1]))
         log.info("started", accounts=[account.name for account in context.accounts])
         await _until(stop, servers)
-        await _stop(context, [server for server, _ in listeners], line, beside)
+        await _stop(context, [server for server, _ in listeners], line, beside, installation.settings.linger)
     log.info("stopped")
 
 
@@ -254,16 +263,24 @@ async def _until(stop: asyncio.Event, servers: list[asyncio.Task[None]]) -> None
 
 
 async def _stop(
-    context: Context, servers: list[_Server], line: list[asyncio.Task[None]], beside: list[asyncio.Task[None]]
+    context: Context,
+    servers: list[_Server],
+    line: list[asyncio.Task[None]],
+    beside: list[asyncio.Task[None]],
+    linger: float,
 ) -> None:
-    """Stop taking, finish what runs, then close the doors: all of it within 25 seconds."""
+    """Stop taking, finish what runs, then close the doors: all of it within 25 seconds.
+
+    `linger`: seconds in which the doors stay open though we are not ready, so that load balancers notice.
+    """
     log.info("stopping")
     context.stopping.set()
     for task in beside:
         task.cancel()
+    await asyncio.sleep(linger)
     for server in servers:
         server.should_exit = True
-    _, late = await asyncio.wait(line, timeout=22.0)
+    _, late = await asyncio.wait(line, timeout=22.0 - linger)
     for task in late:
         task.cancel()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from typing import Any, Final
 
 import msgspec
@@ -25,79 +26,85 @@ SHOWN: Final = 50
 log = telemetry.logger("chat")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chat:
+    """One open connection of one person, who may have several."""
+
+    context: Context
+    hub: Hub
+    account: Account
+    channel: str
+    socket: WebSocket
+    ear: Ear
+
+    async def speak(self) -> None:
+        """Send what is said in the channel, until cancelled."""
+        while True:
+            await self.send(await self.ear.get())
+
+    async def send(self, frame: dict[str, Any]) -> None:
+        """Send one frame."""
+        await self.socket.send_text(msgspec.json.encode(frame).decode())
+
+    async def greet(self) -> None:
+        """Send what was said before, so that nothing is missed that came while nobody was connected."""
+        conversation = self.account.adapter.place(self.channel, sender=self.channel)
+        lines = await self.context.reader.history(conversation, SHOWN)
+        await self.send({"type": "history", "lines": [_shown(line) for line in lines]})
+
+    async def next_text(self) -> str:
+        """Wait for a frame; one that is no text is none of ours, and is refused as an empty one."""
+        message = await self.socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1000))
+        return message.get("text") or ""
+
+    async def hear(self, body: str) -> None:
+        """Accept one frame; what cannot be taken is answered with an error frame that names it."""
+        frame: dict[str, Any] = {}
+        try:
+            frame = _frame(body)
+            await self._accept(frame)
+        except Malformed as error:
+            telemetry.refusals.labels(self.account.name, "malformed").inc()
+            await self.send({"type": "error", "about": frame.get("id"), "text": str(error)})
+        except StoreAway as away:
+            telemetry.refusals.labels(self.account.name, "store_away").inc()
+            await self.send({"type": "error", "about": frame.get("id"), "text": f"try again: {away}"})
+
+    async def _accept(self, frame: dict[str, Any]) -> None:
+        """Store a line, show it on the person's other pages, and only then say that it is taken."""
+        now, known = self.context.clock(), self.context.accounts.known(self.account)
+        payload = Payload(body=msgspec.json.encode({**frame, "channel": self.channel}))
+        receipt = msgspec.structs.replace(self.account.adapter.parse(payload, known), raw=payload.body)
+        times = Times(received=now, authenticated=now, parsed=self.context.clock())
+        (accepted,) = await accept(self.context, self.account, receipt, times)
+        name, event = f"e{accepted.id}", receipt.events[0]
+        if not accepted.duplicate:
+            line = Line(by="person", text=event.text, at=event.at, id=name)
+            self.hub.carry(self.account.name, Push(channel=self.channel, frame=_shown(line)), but=self.ear)
+        await self.send({"type": "accepted", "about": frame.get("id"), "id": name})
+
+
 async def converse(context: Context, hub: Hub, account: Account, channel: str, socket: WebSocket) -> None:
     """Carry one connected person's frames in and out until the connection closes."""
     await socket.accept()
     with hub.listen(account.name, channel) as ear, contextlib.suppress(WebSocketDisconnect):
-        await _greet(context, account, channel, socket)
-        speaking = asyncio.create_task(_speak(ear, socket))
+        chat = Chat(context=context, hub=hub, account=account, channel=channel, socket=socket, ear=ear)
+        await chat.greet()
+        speaking = asyncio.create_task(chat.speak())
         try:
             while True:
-                said = await _hear(context, account, channel, socket, await _frame_text(socket))
-                if said is not None:
-                    hub.carry(account.name, Push(channel=channel, frame=said), but=ear)
+                await chat.hear(await chat.next_text())
         finally:
             speaking.cancel()
             await asyncio.gather(speaking, return_exceptions=True)
 
 
-async def _frame_text(socket: WebSocket) -> str:
-    """Wait for a frame; one that is no text is none of ours, and is refused as an empty one."""
-    message = await socket.receive()
-    if message["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(message.get("code", 1000))
-    return message.get("text") or ""
-
-
-async def _speak(ear: Ear, socket: WebSocket) -> None:
-    while True:
-        await _send(socket, await ear.get())
-
-
-async def _send(socket: WebSocket, frame: dict[str, Any]) -> None:
-    await socket.send_text(msgspec.json.encode(frame).decode())
-
-
-async def _greet(context: Context, account: Account, channel: str, socket: WebSocket) -> None:
-    """Send what was said before, so that nothing is missed that came while nobody was connected."""
-    conversation = account.adapter.place(channel, sender=channel)
-    lines = await context.reader.history(conversation, SHOWN)
-    await _send(socket, {"type": "history", "lines": [_shown(line) for line in lines]})
-
-
 def _shown(line: Line) -> dict[str, Any]:
     html = text.render(line.text, "html") if line.by == "bot" else ""
-    return {"type": "message", "by": line.by, "id": line.id, "text": line.text, "html": html, "at": line.at}
-
-
-async def _hear(
-    context: Context, account: Account, channel: str, socket: WebSocket, body: str
-) -> dict[str, Any] | None:
-    """Accept one frame, and return the line for the person's other pages, if it is new.
-
-    What cannot be taken is answered with an error frame that names it.
-    """
-    frame: dict[str, Any] = {}
-    try:
-        frame = _frame(body)
-        known = context.accounts.known(account)
-        now = context.clock()
-        payload = Payload(body=msgspec.json.encode({**frame, "channel": channel}))
-        receipt = account.adapter.parse(payload, known)
-        raw = msgspec.structs.replace(receipt, raw=payload.body)
-        accepted = await accept(context, account, raw, Times(received=now, authenticated=now, parsed=context.clock()))
-    except Malformed as error:
-        telemetry.refusals.labels(account.name, "malformed").inc()
-        await _send(socket, {"type": "error", "about": frame.get("id"), "text": str(error)})
-    except StoreAway as away:
-        telemetry.refusals.labels(account.name, "store_away").inc()
-        await _send(socket, {"type": "error", "about": frame.get("id"), "text": f"try again: {away}"})
-    else:
-        name, event = f"e{accepted[0].id}", receipt.events[0]
-        await _send(socket, {"type": "accepted", "about": frame.get("id"), "id": name})
-        if not accepted[0].duplicate:
-            return _shown(Line(by="person", text=event.text, at=event.at, id=name))
-    return None
+    frame = {"type": "message", "by": line.by, "id": line.id, "text": line.text, "html": html, "at": line.at}
+    return {**frame, "buttons": msgspec.to_builtins(list(line.buttons))}
 
 
 def _frame(body: str) -> dict[str, Any]:

@@ -21,13 +21,15 @@ class Guard:
     bound: str
     hosts: frozenset[str] = frozenset()
     public: bool = False
+    reached: bool = False
+    """True when others reach us though we are bound to loopback: a proxy stands before us, or a token was set."""
     chat_token: Secret = Secret()
     metrics_token: Secret = Secret()
 
     @property
     def beyond_loopback(self) -> bool:
         """Tell whether other machines can reach us."""
-        return self.bound not in LOCAL_NAMES
+        return self.reached or self.bound not in LOCAL_NAMES
 
     def host_allowed(self, connection: HTTPConnection) -> bool:
         """Check the Host header, against DNS rebinding: our names, or, bound to all addresses, any literal one."""

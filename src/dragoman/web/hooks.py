@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from dragoman import telemetry
@@ -15,7 +16,7 @@ from dragoman.flow.receive import Answer, problem, receive, unavailable, written
 from dragoman.wire import MAX_BODY, Http, Response
 
 BODY_SECONDS: Final = 15.0
-METHODS: Final = frozenset({"GET", "POST", "PUT", "HEAD"})
+METHODS: Final = ("GET", "HEAD", "POST", "PUT")
 
 log = telemetry.logger("hooks")
 
@@ -32,7 +33,8 @@ async def hook(context: Context, name: str, scope: Scope, read: Receive, send: S
         await respond(send, problem(404, "unknown account", "no account of that name takes webhooks"))
         return
     if scope["method"] not in METHODS:
-        await respond(send, problem(405, "method not allowed", f"{scope['method']} is not used by webhooks"))
+        refused = problem(405, "method not allowed", f"{scope['method']} is not used by webhooks")
+        await respond(send, msgspec.structs.replace(refused, headers={**refused.headers, "allow": ", ".join(METHODS)}))
         return
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -48,15 +50,14 @@ async def hook(context: Context, name: str, scope: Scope, read: Receive, send: S
 
 
 async def _answer(context: Context, account: Account, request: Http, read: Receive, send: Send) -> None:
-    with telemetry.stage_seconds.labels("receive", account.platform).time():
-        try:
-            answer = await _received(context, account, request, read)
-        except Disconnected:
-            log.info("caller.left", account=account.name)
-            return
-        except Exception as error:  # noqa: BLE001 - the outer loop: our bug is a 503, which makes a platform come back
-            log.error("hook.failed", account=account.name, error=telemetry.where(error))
-            answer = Answer(response=unavailable(account, telemetry.where(error)))
+    try:
+        answer = await _received(context, account, request, read)
+    except Disconnected:
+        log.info("caller.left", account=account.name)
+        return
+    except Exception as error:  # noqa: BLE001 - the outer loop: our bug is a 503, which makes a platform come back
+        log.error("hook.failed", account=account.name, error=telemetry.where(error))
+        answer = Answer(response=unavailable(account, telemetry.where(error)))
     began = ended = False
     try:
         began = True

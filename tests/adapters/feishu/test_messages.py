@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dragoman.adapter import Known, Me
 from dragoman.adapters.feishu import Feishu, mentions
 from dragoman.adapters.feishu.payloads import Ids, Named
-from dragoman.errors import Malformed
+from dragoman.errors import Malformed, Undecodable
 from dragoman.model import Attachment, Event, Mention
 from dragoman.testing.simulators.feishu import BOT, PERSON, TENANT, FeishuSimulator
 from dragoman.wire import Http
@@ -57,6 +57,12 @@ def test_a_mention_of_the_bot_is_cut_out_and_others_get_their_names(simulator: F
         Mention(id="ou_2", name="Li Lei"),
         Mention(id="ou_11", name="@_user_1"),
     )
+
+
+def test_someone_without_a_name_keeps_the_placeholder(simulator: FeishuSimulator, read: Read) -> None:
+    event = read(simulator.message("text", {"text": "ask @_user_2"}, mentions=[named(2, "ou_2", "")]))
+
+    assert event.text == "ask @_user_2"
 
 
 def test_a_mention_of_everyone_is_none_of_the_bot(simulator: FeishuSimulator, read: Read) -> None:
@@ -235,6 +241,19 @@ def test_a_known_type_of_another_shape_is_malformed(
 ) -> None:
     with pytest.raises(Malformed):
         read(simulator.message(kind, said))
+
+
+@pytest.mark.parametrize("content", ["", "hello", "{", '{"text": "\\ud800"}'])
+def test_a_content_that_is_no_json_is_set_aside_and_not_sent_back(
+    simulator: FeishuSimulator, read: Read, content: str
+) -> None:
+    message = {"message_id": "om_1", "chat_id": "oc_1", "message_type": "text", "content": content}
+    sender = {"sender_id": {"open_id": PERSON}, "sender_type": "user"}
+
+    with pytest.raises(Malformed, match="within the envelope") as raised:
+        read(simulator.event("im.message.receive_v1", {"sender": sender, "message": message}))
+
+    assert not isinstance(raised.value, Undecodable)
 
 
 @pytest.mark.parametrize("stamp", ["yesterday", "-1", "1" * 18, "1767406614٣"])

@@ -1,4 +1,4 @@
-"""The simulator refuses each client that does what Feishu does not take; the adapter is not one of them."""
+"""The simulator refuses each client that does what Feishu does not take."""
 
 import json
 from collections.abc import Callable
@@ -7,14 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from dragoman.errors import CredentialRefused
-from dragoman.model import Attachment, Button, Delete, Delivery, Edit, Event, Message, React, Say
 from dragoman.testing.simulator import Fault
 from dragoman.testing.simulators.feishu import BOT, FeishuSimulator, rules
-from dragoman.wire import Http, Outcome, Response, Retry, Sent
+from dragoman.wire import Http, Response
 
 Call = Callable[..., Response]
-Deliver = Callable[..., Delivery]
 JSON = "application/json; charset=utf-8"
 MESSAGES = "/open-apis/im/v1/messages"
 TOKEN = "/open-apis/auth/v3/tenant_access_token/internal"
@@ -232,6 +229,16 @@ def test_a_chat_takes_so_many_messages_and_then_tells_how_long_to_wait(call: Cal
     assert code(posted(call)) == 0
 
 
+def test_unless_told_otherwise_a_chat_takes_the_documented_five_messages_a_second(clock: list[float]) -> None:
+    simulator = FeishuSimulator(clock=lambda: clock[0])
+    headers = {"content-type": JSON, "authorization": f"Bearer {granted(simulator)['tenant_access_token']}"}
+    request = Http(
+        url=MESSAGES, query={"receive_id_type": "chat_id"}, headers=headers, body=msgspec.json.encode(text())
+    )
+
+    assert [simulator.handle(request).status for _ in range(6)] == [200] * 5 + [429]
+
+
 def test_a_chat_can_be_made_unavailable(simulator: FeishuSimulator, call: Call) -> None:
     simulator.unavailable["oc_1"] = 230002
 
@@ -347,6 +354,12 @@ def test_an_upload_has_its_fields_and_some_bytes(
     assert code(call("POST", f"/open-apis/im/v1/{call_name}", **form(**parts))) == expected
 
 
+def test_a_file_in_anything_but_a_form_is_refused(call: Call) -> None:
+    parts = form(image_type=b"message", image=b"x")
+
+    assert code(call("POST", "/open-apis/im/v1/images", raw=parts["raw"])) == 234001
+
+
 def test_a_file_is_handed_out_by_its_message_and_type(simulator: FeishuSimulator, call: Call) -> None:
     simulator.shared("a.txt", b"content", mime="text/plain")
     ((message_id, key),) = simulator.resources
@@ -366,113 +379,30 @@ def test_the_bot_has_an_open_id(call: Call) -> None:
     assert answered(call("GET", "/open-apis/bot/v3/info"))["bot"]["open_id"] == BOT
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("POST", TOKEN, "internal"),
+        ("GET", "/open-apis/bot/v3/info", "info"),
+        ("POST", MESSAGES, "messages"),
+        ("POST", f"{MESSAGES}/om_1/reply", "reply"),
+        ("PUT", f"{MESSAGES}/om_1", "messages.edit"),
+        ("PATCH", f"{MESSAGES}/om_1", "messages.patch"),
+        ("DELETE", f"{MESSAGES}/om_1", "messages.delete"),
+        ("POST", f"{MESSAGES}/om_1/reactions", "reactions"),
+        ("GET", f"{MESSAGES}/om_1/resources/file_1", "resources"),
+        ("POST", "/open-apis/im/v1/images", "images"),
+        ("POST", "/open-apis/im/v1/files", "files"),
+    ],
+)
+def test_each_call_has_a_name(simulator: FeishuSimulator, method: str, path: str, name: str) -> None:
+    assert simulator.method_of(Http(method=method, url=f"https://feishu.test{path}")) == name
+
+
 async def test_trouble_is_made_by_the_calls_name(simulator: FeishuSimulator) -> None:
-    simulator.fail(Fault(method="messages.reply", status=503))
+    simulator.fail(Fault(method="reply", status=503))
 
     answer = await simulator.answer(Http(url=f"{MESSAGES}/om_1/reply"))
 
     assert answer.status == 503
-    assert simulator.calls == ["messages.reply"]
-
-
-def said(bench: Any, delivery: Delivery) -> Outcome:
-    outcome: Outcome = bench.perform(bench.feishu.send(delivery, None))
-    return outcome
-
-
-def test_the_adapter_does_nothing_that_the_simulator_refuses(bench: Any, deliver: Deliver) -> None:
-    bench.simulator.unlimited()
-    picture = Attachment(kind="image", media=bench.keep(b"bytes", "cat.png", "image/png"))
-    file = Attachment(kind="file", media=bench.keep(b"bytes", "a.pdf", "application/pdf"))
-    video = Attachment(kind="video", media=bench.keep(b"bytes", "a.mp4", "video/mp4"))
-    buttons = (Button(text="Yes", value="y"), Button(text="More", url="https://example.org"))
-    messages = [
-        Message(text="hello"),
-        Message(text="**bold** <at>"),
-        Message(text="Sure?", buttons=buttons),
-        Message(buttons=buttons),
-        Message(attachments=(picture,)),
-        Message(attachments=(file,)),
-        Message(attachments=(video,)),
-        Message(text="look", attachments=(picture, file)),
-    ]
-    outcomes = [said(bench, deliver(Say(message=message), key=str(number))) for number, message in enumerate(messages)]
-    words, _, shown = (outcome.ids[0] for outcome in outcomes[:3] if isinstance(outcome, Sent))
-    outcomes += [
-        said(bench, deliver(Edit(message_id=words, message=Message(text="**new**")))),
-        said(bench, deliver(Edit(message_id=shown, message=Message(text="new", buttons=buttons)))),
-        said(bench, deliver(React(message_id=words, emoji="👍"))),
-        said(bench, deliver(Delete(message_id=words))),
-        said(bench, deliver(Delete(message_id=words))),
-    ]
-
-    assert all(isinstance(outcome, Sent) for outcome in outcomes)
-    assert bench.simulator.refused == ["messages.delete: 230011 The message was recalled."]
-
-
-def test_an_edit_takes_the_buttons_off_a_card(bench: Any, deliver: Deliver) -> None:
-    shown = said(bench, deliver(Say(message=Message(text="Sure?", buttons=(Button(text="Yes"),)))))
-    assert isinstance(shown, Sent)
-
-    outcome = said(bench, deliver(Edit(message_id=shown.ids[0], message=Message(text="Done"))))
-
-    assert isinstance(outcome, Sent)
-    assert (bench.simulator.sent[-1].method, bench.simulator.sent[-1].text) == ("messages.patch", "Done")
-
-
-def test_the_adapter_replies_in_a_thread_and_when_it_is_gone_in_the_chat(
-    bench: Any, deliver: Deliver, read: Callable[[Http], Event]
-) -> None:
-    asked = read(bench.simulator.asked("hello", channel="oc_1", thread="omt_1"))
-    place = {"channel": "oc_1", "thread": "omt_1", **asked.address.ticket}
-    said(bench, deliver(Say(message=Message(text="in the thread")), key="k1", **place))
-    bench.simulator.recall(asked.message_id)
-    said(bench, deliver(Say(message=Message(text="in the chat")), key="k2", **place))
-
-    assert [(each.method, each.channel, each.body["thread_id"]) for each in bench.simulator.sent] == [
-        ("messages.reply", "oc_1", "omt_1"),
-        ("messages", "oc_1", ""),
-    ]
-
-
-def test_the_adapter_renews_a_dead_token_by_itself(bench: Any, deliver: Deliver) -> None:
-    hello = Say(message=Message(text="hello"))
-    said(bench, deliver(hello, key="k1"))
-    bench.simulator.expire_tokens()
-
-    assert isinstance(said(bench, deliver(hello, key="k2")), Sent)
-    assert len(bench.simulator.sent) == 2
-
-
-def test_the_adapter_waits_as_long_as_it_is_told(bench: Any, deliver: Deliver) -> None:
-    hello = Say(message=Message(text="hello"))
-    outcomes = [said(bench, deliver(hello, key=str(number))) for number in range(3)]
-
-    assert isinstance(outcomes[2], Retry)
-    assert (outcomes[2].after, outcomes[2].scope) == (1.0, "method")
-
-
-def test_a_delivery_tried_again_is_shown_once(bench: Any, deliver: Deliver) -> None:
-    delivery = deliver(Say(message=Message(text="hello")))
-
-    assert said(bench, delivery) == said(bench, delivery)
-    assert len(bench.simulator.sent) == 1
-
-
-def test_a_wrong_app_secret_is_refused(bench: Any, deliver: Deliver) -> None:
-    bench.simulator._app_secret = "changed"
-
-    with pytest.raises(CredentialRefused):
-        said(bench, deliver(Say(message=Message(text="hello"))))
-
-
-def test_the_adapter_fetches_what_a_person_sent(bench: Any, read: Callable[[Http], Event]) -> None:
-    event = read(bench.simulator.shared("a.txt", b"content", mime="text/plain"))
-
-    media = bench.perform(bench.feishu.fetch(event.attachments[0], None))
-
-    assert (media.size, media.name) == (len(b"content"), "a.txt")
-
-
-def test_the_adapter_learns_who_it_is(bench: Any) -> None:
-    assert bench.perform(bench.feishu.probe(None)).me.id == BOT
+    assert simulator.calls == ["reply"]

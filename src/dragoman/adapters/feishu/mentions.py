@@ -23,7 +23,7 @@ def read(named: Sequence[Named], bot: str) -> tuple[Mention, ...]:
 
 def clean(text: str, named: Sequence[Named], bot: str) -> str:
     """Return what a person reads: the bot's own mention removed, placeholders by their names, stripped."""
-    names = {EVERYONE: "@all", **{each.key: f"@{each.name or ''}" for each in named if each.key}}
+    names = {EVERYONE: "@all", **{each.key: f"@{each.name}" if each.name else each.key for each in named if each.key}}
     names |= {each.key: "" for each in named if _is_bot(each, bot)}
     # The longest first: @_user_1 also begins @_user_11.
     keys = "|".join(re.escape(key) for key in sorted(names, key=len, reverse=True))

@@ -25,14 +25,24 @@ from dragoman.adapters.feishu.payloads import (
     ReactionEvent,
     RecallEvent,
 )
-from dragoman.errors import Malformed
+from dragoman.errors import Malformed, Undecodable
 
 Reader = Callable[[Origin, bytes], Receipt]
 
 
 def receipt(origin: Origin, body: bytes) -> Receipt:
-    """Read a verified body."""
+    """Read a verified body; what cannot be decoded within a genuine envelope is `Malformed`, to be parked.
+
+    As `Undecodable` it would be sent back, and Feishu would repeat for hours what never gets better.
+    """
     envelope = wire.decode(body, Envelope)
+    try:
+        return _opened(origin, envelope, body)
+    except Undecodable as error:
+        raise Malformed(f"within the envelope: {error}") from error
+
+
+def _opened(origin: Origin, envelope: Envelope, body: bytes) -> Receipt:
     if envelope.is_handshake:
         return ignored(envelope.type or "", wire.json_response({"challenge": envelope.challenge}))
     if envelope.is_old_card:

@@ -8,17 +8,18 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from dragoman.errors import NoAnswer
+from dragoman.errors import DragomanError, NoAnswer
 
 
 async def ask(control: Path, question: str, **query: str) -> Any:
-    """Ask the running service; raises `NoAnswer` when none runs."""
+    """Ask the running service; raises `NoAnswer` when none runs, `DragomanError` when it could not answer."""
     try:
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(control))) as session,
             session.post(f"http://dragoman/{question}", params=query) as answer,
         ):
-            answer.raise_for_status()
+            if answer.status != 200:
+                raise DragomanError(f"the running service could not answer: status {answer.status}; see its log")
             return msgspec.json.decode(await answer.read())
     except (aiohttp.ClientError, OSError) as error:
         raise NoAnswer(f"no service answers at {control}: {type(error).__name__}", sent=False) from error

@@ -41,6 +41,7 @@ class FileLock:
 def connect(database: Path) -> apsw.Connection:
     """Open the file for writing, durably; raises `StoreAway` or `StoreDamaged`."""
     try:
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))  # what SQLite makes beside it gets the same mode
         connection = apsw.Connection(str(database), statementcachesize=200)
         connection.set_busy_timeout(5000)
         connection.pragma("journal_mode", "wal")
@@ -48,7 +49,7 @@ def connect(database: Path) -> apsw.Connection:
         found = connection.pragma("quick_check", 1)
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise StoreDamaged(f"{database} is damaged: {error}; restore it from a backup") from error
-    except apsw.Error as error:
+    except (apsw.Error, OSError) as error:
         raise StoreAway(f"{database} cannot be opened: {error}") from error
     if found != "ok":
         raise StoreDamaged(f"{database} is damaged: {found}; restore it from a backup")

@@ -100,7 +100,7 @@ def _changes(connection: apsw.Connection, conversation: str, before: int, after:
 def _said(connection: apsw.Connection, event: int) -> list[Line]:
     said = [(row, _action(row[1])) for row in rows(connection, "said_to", inbox=event)]
     return [
-        Line(by="bot", text=action.message.text, at=row[2], id=f"d{row[0]}")
+        Line(by="bot", text=action.message.text, at=row[2], id=f"d{row[0]}", buttons=action.message.buttons)
         for row, action in said
         if isinstance(action, Say)
     ]

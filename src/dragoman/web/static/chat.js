@@ -5,6 +5,7 @@ const composer = document.getElementById("composer");
 const field = document.getElementById("text");
 const state = document.getElementById("state");
 
+const REFUSED = 1008;  // the service will not have this page: its cookie or its token is missing
 const shown = new Map();   // our id of a line -> its element
 const unsent = new Map();  // our own id of a frame -> the frame, until the service has accepted it
 let socket = null;
@@ -14,7 +15,11 @@ function connect() {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   socket = new WebSocket(`${scheme}://${location.host}/chat/socket`);
   socket.onopen = () => { failures = 0; report("open", "connected"); };
-  socket.onclose = () => {
+  socket.onclose = (closing) => {
+    if (closing.code === REFUSED) {
+      report("closed", "not allowed: open the chat by its link, or reload the page");
+      return;
+    }
     report("closed", "reconnecting…");
     failures += 1;
     setTimeout(connect, Math.min(15000, 300 * 2 ** failures) * (0.5 + Math.random() / 2));
@@ -70,7 +75,8 @@ function choices(buttons) {
     button.type = "button";
     button.textContent = choice.text;
     button.onclick = () => {
-      if (choice.url) open(choice.url, "_blank", "noopener,noreferrer"); else say(choice.text, choice.value);
+      if (!choice.url) say(choice.text, choice.value);
+      else if (/^https?:/i.test(choice.url)) open(choice.url, "_blank", "noopener,noreferrer");
     };
     row.append(button);
   }

@@ -47,10 +47,10 @@ MESSAGE: Final = "/open-apis/im/v1/messages/(?P<message_id>[^/]+)"
 ROUTES: Final = tuple(
     (method, re.compile(path), name)
     for method, path, name in (
-        ("POST", "/open-apis/auth/v3/tenant_access_token/internal", "tenant_access_token"),
-        ("GET", "/open-apis/bot/v3/info", "bot.info"),
+        ("POST", "/open-apis/auth/v3/tenant_access_token/internal", "internal"),
+        ("GET", "/open-apis/bot/v3/info", "info"),
         ("POST", "/open-apis/im/v1/messages", "messages"),
-        ("POST", f"{MESSAGE}/reply", "messages.reply"),
+        ("POST", f"{MESSAGE}/reply", "reply"),
         ("PUT", MESSAGE, "messages.edit"),
         ("PATCH", MESSAGE, "messages.patch"),
         ("DELETE", MESSAGE, "messages.delete"),
@@ -94,7 +94,7 @@ class FeishuSimulator(Simulator):
         app_secret: str = "simulated-app-secret",  # noqa: S107 - invented, it opens nothing
         verification_token: str = "simulated-verification-token",  # noqa: S107 - invented, it opens nothing
         encrypt_key: str = "simulated-encrypt-key",
-        per_chat: tuple[int, float] = (20, 1.0),
+        per_chat: tuple[int, float] = (5, 1.0),
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Start an empty tenant; `per_chat` is how many messages a chat takes in how many seconds.
@@ -114,9 +114,9 @@ class FeishuSimulator(Simulator):
         self._tokens: dict[str, float] = {}
         self._numbers = itertools.count(1)
         self._calls: dict[str, Callable[..., dict[str, Any] | Response]] = {
-            "bot.info": self._bot_info,
+            "info": self._bot_info,
             "messages": self._post,
-            "messages.reply": self._reply,
+            "reply": self._reply,
             "messages.edit": self._edit,
             "messages.patch": self._patch,
             "messages.delete": self._delete,
@@ -149,14 +149,19 @@ class FeishuSimulator(Simulator):
         facts: dict[str, Any] = {"chat_type": "group", "mentions": named, "thread_id": thread}
         return self.message("text", {"text": f"@_user_1 {text}"}, sender=sender, channel=channel, **facts)
 
-    def shared(self, name: str, content: bytes, *, mime: str = "application/octet-stream", channel: str = "") -> Http:
-        """Return a person's message that is a picture or a file, which can then be downloaded."""
-        image = mime.startswith("image/")
-        kind, message_id = "image" if image else "file", self._id("om")
-        key = self._id(kind)
-        said = {"image_key": key} if image else {"file_key": key, "file_name": name}
+    def shared(self, name: str, content: bytes, *, mime: str, text: str = "", channel: str = "") -> Http:
+        """Return a person's message that is a picture or a file, which can then be downloaded.
+
+        Only rich text has words beside it, and takes what is no picture for a video.
+        """
+        kind, tag = ("image", "img") if mime.startswith("image/") else ("file", "media")
+        message_id, key = self._id("om"), self._id(kind)
         self.resources[message_id, key] = Resource(kind=kind, mime=mime, content=content)
-        return self.message(kind, said, channel=channel, message_id=message_id)
+        place = {"channel": channel, "message_id": message_id}
+        if text:
+            paragraphs = [[{"tag": "text", "text": text}], [{"tag": tag, f"{kind}_key": key}]]
+            return self.message("post", {"title": "", "content": paragraphs}, **place)
+        return self.message(kind, {f"{kind}_key": key, **({"file_name": name} if kind == "file" else {})}, **place)
 
     def message(
         self,
@@ -253,7 +258,7 @@ class FeishuSimulator(Simulator):
         return answer if isinstance(answer, Response) else _taken(answer)
 
     def _answer(self, name: str, request: Http, place: dict[str, str]) -> dict[str, Any] | Response:
-        if name == "tenant_access_token":
+        if name == "internal":
             return self._grant(rules.body(request, rules.TokenBody))
         if name not in self._calls:
             raise Refusal(404, "404 page not found", 404)
@@ -295,7 +300,7 @@ class FeishuSimulator(Simulator):
         body = rules.body(request, rules.ReplyBody)
         target = self._standing(message_id)
         thread = target.thread or (self._id("omt") if body.reply_in_thread else "")
-        return self._take(request, body, chat=target.chat, thread=thread, method="messages.reply", parent_id=message_id)
+        return self._take(request, body, chat=target.chat, thread=thread, method="reply", parent_id=message_id)
 
     def _take(
         self,
