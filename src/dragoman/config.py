@@ -51,11 +51,14 @@ class Settings:
     plugins: tuple[str, ...] = setting(
         "Routing order: the first plugin that handles an event wins.", default=("rules", "echo")
     )
-    host: str = setting("Address to listen on; beyond loopback the chat page asks for a token.", default="127.0.0.1")
+    host: str = setting(
+        "Address to listen on; beyond loopback the chat page and the metrics ask for a token.", default="127.0.0.1"
+    )
     port: int = setting("Port to listen on.", default=8080)
     public: bool = setting("Let everyone who reaches the chat page use it without a token.", default=False)
     public_url: str = setting(
-        "The address under which platforms reach this service, for example behind a proxy.", default=""
+        "The address under which others reach this service, for example behind a proxy; the tokens are then asked for.",
+        default="",
     )
     hosts: tuple[str, ...] = setting(
         "Host names under which the chat page may be opened, besides the bound one.", default=()

@@ -87,13 +87,24 @@ async def test_a_host_that_is_no_address_is_refused(site: "Site", host: str) -> 
 
 
 async def test_a_host_that_the_settings_name_is_ours(start: "Start") -> None:
-    names = {"hosts": ["bot.example.org"], "public_url": "https://chat.example.org/dragoman"}
+    names = {"hosts": ["bot.example.org"], "public_url": "https://chat.example.org/dragoman", "public": True}
     async with start(**names) as site:
         named = await site.get("/chat", host="bot.example.org")
         public = await site.get("/chat", host="chat.example.org")
         other = await site.get("/chat", host="www.example.org")
 
     assert (named.status, public.status, other.status) == (200, 200, 403)
+
+
+@pytest.mark.parametrize("setting", [{"public_url": "https://chat.example.org"}, {"chat_token": "a chat token"}])
+async def test_behind_a_proxy_the_page_asks_for_the_token_though_bound_to_loopback(
+    start: "Start", setting: dict[str, str]
+) -> None:
+    async with start(**setting) as site:
+        page = await site.get("/chat")
+        metrics = await site.get("/metrics")
+
+    assert (page.status, metrics.status) == (401, 401)
 
 
 async def test_the_socket_opens_for_our_own_page(site: "Site") -> None:
