@@ -35,12 +35,12 @@ def per_account(count: int, seconds: float) -> Rate:
     ("rate", "waits"),
     [
         (per_chat(1, 1), [0, 1, 2, 3]),
-        (per_chat(2, 60), [0, 0, 30, 60, 90]),
-        (per_account(4, 1), [0, 0, 0, 0, 0.25, 0.5]),
+        (per_chat(2, 60), [0, 0, 60, 60, 120]),
+        (per_account(4, 1), [0, 0, 0, 0, 1, 1]),
     ],
     ids=["one a second", "two a minute", "four a second"],
 )
-def test_a_burst_leaves_at_once_and_the_rest_one_after_the_other(rate: Rate, waits: list[float]) -> None:
+def test_no_window_holds_more_than_the_rate_allows(rate: Rate, waits: list[float]) -> None:
     pacer = Pacer()
 
     assert [pacer.reserve(delivery(), [rate], NOW) for _ in waits] == pytest.approx(waits)
@@ -51,8 +51,15 @@ def test_time_gives_the_slots_back() -> None:
     for _ in range(2):
         pacer.reserve(delivery(), [per_chat(2, 60)], NOW)
 
-    assert pacer.reserve(delivery(), [per_chat(2, 60)], NOW + 30) == 0
     assert pacer.reserve(delivery(), [per_chat(2, 60)], NOW + 30) == pytest.approx(30)
+    assert pacer.reserve(delivery(), [per_chat(2, 60)], NOW + 61) == 0
+
+
+def test_two_rates_of_one_chat_are_both_kept() -> None:
+    pacer = Pacer()
+    rates = [per_chat(1, 1), per_chat(3, 60)]
+
+    assert [pacer.reserve(delivery(), rates, NOW) for _ in range(4)] == pytest.approx([0, 1, 2, 60])
 
 
 def test_a_long_silence_saves_up_no_more_than_a_burst() -> None:
@@ -61,7 +68,7 @@ def test_a_long_silence_saves_up_no_more_than_a_burst() -> None:
 
     waits = [pacer.reserve(delivery(), [per_chat(2, 60)], NOW + 86_400) for _ in range(3)]
 
-    assert waits == pytest.approx([0, 0, 30])
+    assert waits == pytest.approx([0, 0, 60])
 
 
 def test_what_was_told_to_wait_leaves_when_it_comes_back() -> None:
@@ -120,5 +127,5 @@ def test_only_so_many_chats_are_remembered() -> None:
     for number in range(pace.REMEMBERED + 10):
         pacer.reserve(delivery(f"c{number}"), [per_chat(1, 60)], NOW)
 
-    assert len(pacer._free_at) == pace.REMEMBERED
+    assert len(pacer._slots) == pace.REMEMBERED
     assert pacer.reserve(delivery(f"c{pace.REMEMBERED}"), [per_chat(1, 60)], NOW) == pytest.approx(60)

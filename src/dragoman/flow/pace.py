@@ -1,6 +1,6 @@
 """Keeping to the platforms' rates: each send reserves its slot, so that nothing has to wait twice."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -12,10 +12,10 @@ REMEMBERED: Final = 10_000
 
 
 class Pacer:
-    """Reserves slots per chat and per account (the generic cell rate algorithm)."""
+    """Reserves slots per chat and per account: in no window of a rate's length more than it allows."""
 
     def __init__(self) -> None:
-        self._free_at: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._slots: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
         self._reserved: set[int] = set()
 
     def reserve(self, delivery: Delivery, rates: Iterable[Rate], now: float) -> float:
@@ -33,13 +33,15 @@ class Pacer:
         return wait
 
     def _slot(self, delivery: Delivery, rate: Rate, now: float) -> float:
-        key: tuple[str, ...] = (delivery.address.account,)
-        if rate.per == "chat":
-            key = (delivery.address.account, delivery.address.workspace, delivery.address.channel)
-        interval = rate.seconds / rate.count
-        free_at = max(self._free_at.get(key, 0.0), now)
-        self._free_at[key] = free_at + interval
-        self._free_at.move_to_end(key)
-        if len(self._free_at) > REMEMBERED:
-            self._free_at.popitem(last=False)
-        return max(0.0, free_at + interval - rate.seconds - now)
+        address = delivery.address
+        place = (address.workspace, address.channel) if rate.per == "chat" else ()
+        key = (address.account, *place, f"{rate.count} in {rate.seconds}")
+        slots = self._slots.setdefault(key, deque())
+        self._slots.move_to_end(key)
+        while slots and slots[0] <= now - rate.seconds:
+            slots.popleft()
+        slot = max(now, slots[-rate.count] + rate.seconds) if len(slots) >= rate.count else now
+        slots.append(slot)
+        if len(self._slots) > REMEMBERED:
+            self._slots.popitem(last=False)
+        return slot - now
