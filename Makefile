@@ -47,7 +47,7 @@ bench: install ## Measure replies a second and latency (make bench ARGS="--rate 
 	$(BIN)/dragoman bench $(ARGS)
 
 faults-nightly: develop ## Kill the service at every crash point, twenty times each (about half an hour)
-	DRAGOMAN_FAULT_ROUNDS=20 $(BIN)/python -m pytest tests/faults --timeout 3600
+	FAULT_ROUNDS=20 $(BIN)/python -m pytest tests/faults --timeout 3600
 
 lock: develop ## Lock the dependencies again, with hashes
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/base.txt

@@ -23,7 +23,7 @@ RATE = 200.0
 SECONDS = 1.5
 CONVERSATIONS = 50
 SENDS = 16
-ROUNDS = int(os.environ.get("DRAGOMAN_FAULT_ROUNDS", "1"))
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))
 POINTS = ("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "c10", "c11")
 
 pytestmark = pytest.mark.timeout(120 * ROUNDS)
