@@ -14,6 +14,7 @@ OUTER_LOOPS = {
     "flow/work.py",
     "flow/deliver.py",
     "flow/tick.py",
+    "service/attend.py",  # the loop that follows accounts
     "testing/vectors/run.py",  # a foreign adapter may raise anything, and that is its FAIL line
     "store/sqlite/writer.py",  # the writer thread's loop: a failure goes to the change that caused it
 }

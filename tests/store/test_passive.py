@@ -58,11 +58,18 @@ async def test_only_the_replies_to_this_event_are_given(line: "Line") -> None:
     assert len(await line.store.reply(other)) == 1
 
 
-async def test_a_reply_that_is_not_withheld_is_left_to_the_outbox(line: "Line") -> None:
+async def test_a_reply_that_waits_for_the_later_path_can_still_be_asked_for(line: "Line") -> None:
     event = await line.answer("c1", "hello")
 
-    assert await line.store.reply(event) == []
-    assert await line.taken() == ["hello"]
+    assert len(await line.store.reply(event)) == 1
+    assert await line.taken() == []
+
+
+async def test_a_repeat_reads_what_was_parked_since(line: "Line") -> None:
+    event = await line.answer("c1", "hello")
+    await line.send(Parked(reason="nobody asked"))
+
+    assert [reply.key for reply in await line.store.replies(event)] != []
 
 
 async def test_what_is_handed_back_takes_the_later_path_and_counts_no_attempt(line: "Line") -> None:

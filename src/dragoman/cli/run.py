@@ -45,7 +45,12 @@ def run(
         sys.stdout.write(greeting(installation, house, address))
         sys.stdout.flush()
 
-    service.main(service.run(installation, announce=announce))
+    async def run_to_the_end() -> None:
+        await service.run(installation, announce=announce)
+        sys.stdout.flush()
+        os._exit(0)  # everything is stored and closed: a plugin's thread that still runs must not hold the exit back
+
+    service.main(run_to_the_end())
 
 
 def _check_role(role: str, roles: tuple[str, ...]) -> None:

@@ -54,6 +54,10 @@ class Client:
             result: T = stop.value
             return result
 
+    def forget(self, account: str) -> None:
+        """Drop the tokens that were granted to an account: its settings have changed."""
+        self._tokens = {key: token for key, token in self._tokens.items() if key[0] != account}
+
     async def _carry(self, account: Account, request: Request) -> Response:
         if isinstance(request, Push):
             return self._hub.carry(account.name, request)

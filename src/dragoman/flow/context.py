@@ -20,7 +20,11 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Context:
-    """The house that the loops live in. `clock` gives wall time in epoch seconds."""
+    """The house that the loops live in.
+
+    `clock` gives epoch seconds that never jump, as the store's does: a wall clock that is set changes nothing here.
+    `sending` holds the deliveries that are under way in this process.
+    """
 
     store: Store
     reader: Reader
@@ -29,3 +33,11 @@ class Context:
     clock: Callable[[], float]
     stopping: asyncio.Event
     limits: Limits = Limits()
+    sending: set[int] = dataclasses.field(default_factory=set)
+
+
+async def freed(running: set[asyncio.Task[None]], stopping: asyncio.Event) -> None:
+    """Wait until one of the running tasks has ended, or the service is to stop."""
+    stop = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({*running, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from dragoman import telemetry
-from dragoman.errors import CredentialRefused, DragomanError, NoAnswer
+from dragoman.errors import CredentialRefused, DragomanError, NoAnswer, StoreError
 from dragoman.flow import retry
 from dragoman.flow.account import Account
-from dragoman.flow.context import Context
+from dragoman.flow.context import Context, freed
 from dragoman.flow.pace import Pacer
 from dragoman.model import Delivery
 from dragoman.store.base import Decision, Later, Parked, Pause, Settled
@@ -32,11 +32,12 @@ async def deliver(context: Context) -> None:
         taken = await _take(context, free) if free > 0 else ()
         telemetry.crash.passed("c9") if taken else None
         for delivery in taken:
+            context.sending.add(delivery.id)
             task = asyncio.create_task(_guarded(context, pacer, delivery))
             running.add(task)
             task.add_done_callback(running.discard)
         if free <= 0:
-            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            await freed(running, context.stopping)
         elif not taken:
             await context.store.wait("deliver", POLL)
     if running:
@@ -53,27 +54,32 @@ async def _take(context: Context, limit: int) -> Sequence[Delivery]:
 
 
 async def _guarded(context: Context, pacer: Pacer, delivery: Delivery) -> None:
-    """Deliver once and settle; whatever goes wrong here is parked where the operator sees it."""
+    """Deliver once and settle; what an adapter breaks is parked where the operator sees it."""
     try:
         account = context.accounts.get(delivery.address.account)
         if account is None:
-            await context.store.settle(delivery, Parked(reason="its account is not configured any more"))
-            return
-        wait = pacer.reserve(delivery, account.rates, context.clock())
-        if wait > 0:
-            await context.store.settle(delivery, Later(after=wait, reason="the platform's pace", attempted=False))
-            return
-        await _deliver(context, account, delivery)
+            await _settle(context, delivery, Parked(reason="its account is not configured any more"))
+        elif context.clock() > delivery.not_after:
+            await _settle(context, delivery, Parked(reason="too old to be sent by itself"))
+        elif (wait := pacer.reserve(delivery, account.rates, context.clock())) > 0:
+            await _settle(context, delivery, Later(after=wait, reason="the platform's pace", attempted=False))
+        else:
+            await _deliver(context, account, delivery)
     except Exception as error:  # noqa: BLE001 - the outer loop: an adapter's bug must not stop the others
         log.error("delivery.broke", delivery=delivery.id, error=telemetry.where(error))
-        await _park_broken(context, delivery, type(error).__name__)
+        await _settle(context, delivery, Parked(reason=f"the adapter broke: {type(error).__name__}"))
+    finally:
+        context.sending.discard(delivery.id)
 
 
-async def _park_broken(context: Context, delivery: Delivery, reason: str) -> None:
-    try:
-        await context.store.settle(delivery, Parked(reason=f"the adapter broke: {reason}"))
-    except DragomanError as error:
-        log.error("settle.failed", delivery=delivery.id, reason=str(error))
+async def _settle(context: Context, delivery: Delivery, decision: Decision) -> bool:
+    """Record what came of a delivery, however long the store is away: what was sent must not be sent again."""
+    while True:
+        try:
+            return await context.store.settle(delivery, decision)
+        except StoreError as away:
+            log.error("settle.failed", delivery=delivery.id, reason=str(away))
+            await asyncio.sleep(POLL)
 
 
 async def _deliver(context: Context, account: Account, delivery: Delivery) -> None:
@@ -82,9 +88,10 @@ async def _deliver(context: Context, account: Account, delivery: Delivery) -> No
     telemetry.crash.passed("c10")
     window = account.adapter.capabilities.idempotent_send
     decision = retry.decide(delivery, outcome, window, context.clock(), random.random)
-    await context.store.settle(delivery, decision)
+    mine = await _settle(context, delivery, decision)
     telemetry.crash.passed("c11")
-    _report(account, delivery, decision, began, context.clock())
+    if mine:
+        _report(account, delivery, decision, began, context.clock())
 
 
 async def _perform(context: Context, account: Account, delivery: Delivery) -> Outcome:

@@ -7,6 +7,7 @@ our own callers (a passive account) get a 422. Store away: 503, the platform ret
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -63,7 +64,7 @@ async def receive(context: Context, account: Account, request: Http) -> Answer:
     telemetry.crash.passed("c3")
     if receipt.passive is None or not accepted:
         return Answer(response=receipt.response)
-    return await _passive_reply(context, account, receipt.events[0], accepted[0], receipt.passive)
+    return await _passive_reply(context, account, receipt.events[0], accepted[0], receipt.passive, received)
 
 
 async def accept(
@@ -100,8 +101,13 @@ def _observe(account: Account, times: Times) -> None:
 
 def _refuse(account: Account, status: int, kind: str, reason: str) -> Response:
     telemetry.refusals.labels(account.name, kind).inc()
-    log.warning("refused", account=account.name, reason=kind, detail=reason)
+    log.warning("refused", account=account.name, reason=kind, detail=unquoted(reason))
     return problem(status, kind, "the request carries no valid proof" if status == 401 else reason)
+
+
+def unquoted(reason: str) -> str:
+    """Return a decoder's reason without the value that it quotes: that may be somebody's words."""
+    return re.sub(r"'.*'", "'…'", reason)
 
 
 def problem(status: int, title: str, detail: str) -> Response:
@@ -122,19 +128,19 @@ async def _misunderstood(context: Context, account: Account, raw: bytes, reason:
     if account.adapter.explains:
         return _refuse(account, 422, "malformed", reason)
     try:
-        parked = await context.store.park(account.name, raw, reason)
+        parked = await context.store.park(account.name, raw, unquoted(reason))
     except StoreAway as away:
         return unavailable(account, str(away))
     _count(account, "parked")
-    log.warning("parked", account=account.name, id=parked, reason=reason)
+    log.warning("parked", account=account.name, id=parked, reason=unquoted(reason))
     return Response()
 
 
 async def _passive_reply(
-    context: Context, account: Account, event: Event, accepted: Accepted, passive: Passive
+    context: Context, account: Account, event: Event, accepted: Accepted, passive: Passive, received: float
 ) -> Answer:
     """Hold the request until its turn is over or the time is up; a repeat gets the same answer again."""
-    if not await _over(context, accepted.id, passive.seconds):
+    if not await _over(context, accepted.id, received + passive.seconds - context.clock()):
         return Answer(response=account.adapter.defer(event))
     fresh = await context.store.reply(accepted.id)
     deliveries = fresh or await context.store.replies(accepted.id)

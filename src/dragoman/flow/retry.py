@@ -11,7 +11,7 @@ BASE: Final = 1.0
 CAP: Final = 300.0
 """Seconds: the first and the longest backoff."""
 ACCOUNT_PAUSE: Final = 300.0
-"""Seconds after which an account that its platform refuses is tried again with one delivery."""
+"""Seconds after which an account that its platform refuses is tried again."""
 
 
 def backoff(attempt: int, random: Callable[[], float]) -> float:

@@ -48,7 +48,9 @@ async def tick(context: Context, media: MediaStore, keep: Keep) -> None:
 
 
 async def _sweep(context: Context) -> None:
-    """Take up interrupted sends and bring the gauges up to date."""
+    """Give the sends under way more time, take up those that nobody finishes, and bring the gauges up to date."""
+    if context.sending:
+        await context.store.prolong(list(context.sending))
     await context.store.sweep()
     depths = await context.reader.depths()
     for queue in ("inbox", "outbox", "parked"):

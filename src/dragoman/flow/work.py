@@ -10,10 +10,10 @@ import msgspec
 from dragoman import telemetry
 from dragoman.engine import route
 from dragoman.engine.turn import Turn
-from dragoman.errors import LostLease, MediaRefused, PluginError
+from dragoman.errors import LostLease, MediaRefused, PluginError, StoreError
 from dragoman.flow import retry
 from dragoman.flow.account import Account
-from dragoman.flow.context import Context
+from dragoman.flow.context import Context, freed
 from dragoman.model import Answer, Attachment, Event, Line, Media, Remember, Say
 from dragoman.store.base import Claim, Done, Handled, InDoubt, Memory, Outgoing, Stored
 
@@ -28,18 +28,20 @@ log = telemetry.logger("work")
 async def work(context: Context) -> None:
     """Run turns until told to stop; then finish those that run."""
     running: set[asyncio.Task[None]] = set()
-    while not context.stopping.is_set():
-        free = context.limits.turns - len(running)
-        claims = await _claim(context, free) if free > 0 else ()
-        for claim in claims:
-            task = asyncio.create_task(_guarded(context, claim))
-            running.add(task)
-            task.add_done_callback(running.discard)
-        if free <= 0:
-            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        elif not claims:
-            await context.store.wait("work", POLL)
-    await _drain(running)
+    try:
+        while not context.stopping.is_set():
+            free = context.limits.turns - len(running)
+            claims = await _claim(context, free) if free > 0 else ()
+            for claim in claims:
+                task = asyncio.create_task(_guarded(context, claim))
+                running.add(task)
+                task.add_done_callback(running.discard)
+            if free <= 0:
+                await freed(running, context.stopping)
+            elif not claims:
+                await context.store.wait("work", POLL)
+    finally:
+        await _drain(running)
 
 
 async def _claim(context: Context, limit: int) -> Sequence[Claim]:
@@ -68,13 +70,25 @@ async def _guarded(context: Context, claim: Claim) -> None:
     try:
         await _turn(context, claim)
     except asyncio.CancelledError:
-        await context.store.release(claim)
+        await _give_back(context, claim)
         raise
     except LostLease:
         telemetry.turns.labels(event.platform, "lost").inc()
         log.warning("turn.lost", conversation=claim.conversation, message=claim.events[0].id)
+    except StoreError as away:  # not the message's fault: it is not counted, and tried again
+        log.error("turn.interrupted", message=claim.events[0].id, reason=str(away))
+        await asyncio.sleep(POLL)
+        await _give_back(context, claim)
     except Exception as error:  # noqa: BLE001 - the outer loop: a plugin may raise anything, and costs its turn only
         await _failed(context, claim, error)
+
+
+async def _give_back(context: Context, claim: Claim) -> None:
+    """Release a claim; if even that cannot be stored, its lease ends by itself."""
+    try:
+        await context.store.release(claim)
+    except StoreError as away:
+        log.error("release.failed", conversation=claim.conversation, reason=str(away))
 
 
 async def _failed(context: Context, claim: Claim, error: Exception) -> None:
@@ -142,7 +156,7 @@ async def _renewing(context: Context, claim: Claim, handling: Awaitable[str]) ->
 
 def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: float, ended: float) -> Handled:
     outgoing = tuple(_outgoing(stored, turn, account, ended))
-    state = turn.state
+    state = turn.state if turn.state.keys() - {"v"} else {}
     if outgoing and account.policy.joins_threads and not state.get("joined"):
         state = {"v": 1, **state, "joined": True}
     memories = [

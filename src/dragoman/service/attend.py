@@ -73,6 +73,8 @@ class Attendants:
                 continue
             await self._end(name)
             self._context.accounts.replace(name, found.get(name))
+            self._context.client.forget(name)
+            await self._context.store.resume(name)
             log.info("account.changed", account=name, there=name in found)
             if name in found:
                 self._begin(found[name])
@@ -109,6 +111,8 @@ async def _probe(context: Context, account: Account) -> None:
             probe = await context.client.perform(account, account.adapter.probe(known))
         except DragomanError as error:
             log.warning("probe.failed", account=account.name, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - the outer loop: an adapter's bug must not end the attending
+            log.error("probe.broke", account=account.name, error=telemetry.where(error))
         else:
             for problem in probe.problems:
                 log.warning("probe.problem", account=account.name, problem=problem)

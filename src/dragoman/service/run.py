@@ -88,7 +88,7 @@ async def opened(installation: Installation) -> AsyncIterator[House]:
             reader=store.reader,
             client=Client(http, hub, accounts, steady),
             accounts=accounts,
-            clock=time.time,
+            clock=steady,
             stopping=asyncio.Event(),
             limits=Limits(turns=settings.turns, turn_seconds=settings.turn_seconds, sends=settings.sends),
         )

@@ -214,14 +214,20 @@ class Store(Protocol):
     async def take(self, limit: int) -> Sequence[Delivery]:
         """Take up to `limit` deliveries, at most one per conversation, marked as being sent."""
 
-    async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> None:
-        """Record what came of a delivery; the conversation's next one leaves after `pace` seconds."""
+    async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:
+        """Record what came of a delivery; the conversation's next one leaves after `pace` seconds.
+
+        False when the delivery was taken up by another since.
+        """
+
+    async def prolong(self, deliveries: Sequence[int]) -> None:
+        """Say that these deliveries are still being sent."""
 
     async def reply(self, event: int) -> Sequence[Delivery]:
-        """Take the withheld replies to an event for the response of the request that waits for them."""
+        """Take the replies to an event that are not sent yet, for the response of the request that waits for them."""
 
     async def replies(self, event: int) -> Sequence[Delivery]:
-        """Read the replies to an event that were sent already, or are being sent."""
+        """Read the replies to an event that were sent, are being sent, or were parked since."""
 
     async def hand_back(self, deliveries: Sequence[Delivery]) -> None:
         """Return taken deliveries whose sending did not begin, for the later path."""

@@ -163,7 +163,7 @@ async def _ready(front: Front, _request: Request) -> Response:
 
 async def _store_trouble(front: Front) -> str:
     try:
-        await front.context.store.recall("ready")
+        await front.context.store.keep("ready", "")
     except StoreError as error:
         return str(error)
     return ""

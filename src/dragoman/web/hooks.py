@@ -75,7 +75,9 @@ async def _received(context: Context, account: Account, request: Http, read: Rec
     leaving = asyncio.create_task(_left(read))
     try:
         await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
+        if leaving.done():
+            if work.done():  # the answer came too late to be written: it takes the later path
+                await written(context, account, work.result(), began=False, ended=False)
             raise Disconnected
         return work.result()
     finally:

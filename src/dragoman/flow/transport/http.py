@@ -11,6 +11,8 @@ from dragoman.errors import NoAnswer
 from dragoman.flow.media import MediaStore
 from dragoman.wire import Http, Part, Response
 
+CONNECT: Final = 5.0
+"""Seconds for the name look-up and the connection: nothing has been sent until then."""
 LARGEST_ANSWER: Final = 4 << 20
 """Bytes of an answer that is read into memory."""
 KEEP_ALIVE: Final = 4.0
@@ -46,7 +48,7 @@ class HttpTransport:
             request.url,
             params=request.query or None,
             headers=request.headers,
-            timeout=aiohttp.ClientTimeout(total=request.timeout, sock_connect=5.0),
+            timeout=aiohttp.ClientTimeout(total=request.timeout, connect=min(CONNECT, request.timeout * 0.7)),
             allow_redirects=following,
             max_redirects=3,
             **body,

@@ -136,18 +136,26 @@ class SqliteStore:
         """Take up to `limit` deliveries, at most one per conversation, marked as being sent."""
         return await self._writer.run(outbox.take, limit, self._clock())
 
-    async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> None:
-        """Record what came of a delivery; the conversation's next one leaves after `pace` seconds."""
-        await self._writer.run(outbox.settle, delivery, decision, pace, self._clock())
+    async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:
+        """Record what came of a delivery; the conversation's next one leaves after `pace` seconds.
+
+        False when the delivery was taken up by another since.
+        """
+        mine = await self._writer.run(outbox.settle, delivery, decision, pace, self._clock())
         if isinstance(decision, Settled | Parked):
             self._hints["deliver"].set()
+        return mine
+
+    async def prolong(self, deliveries: Sequence[int]) -> None:
+        """Say that these deliveries are still being sent."""
+        await self._writer.run(outbox.prolong, deliveries, self._clock())
 
     async def reply(self, event: int) -> Sequence[Delivery]:
-        """Take the withheld replies to an event for the response of the request that waits for them."""
+        """Take the replies to an event that are not sent yet, for the response of the request that waits for them."""
         return await self._writer.run(outbox.reply, event, outbox.LEASE, self._clock())
 
     async def replies(self, event: int) -> Sequence[Delivery]:
-        """Read the replies to an event that were sent already."""
+        """Read the replies to an event that were sent, are being sent, or were parked since."""
         return await self._writer.run(outbox.replies, event)
 
     async def hand_back(self, deliveries: Sequence[Delivery]) -> None:

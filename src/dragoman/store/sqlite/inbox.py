@@ -98,6 +98,9 @@ def claim(connection: apsw.Connection, limit: int, now: float) -> Claims:
         elif started >= CRASHES:
             _park_head(connection, conversation, row[0], f"the process died {CRASHES} times while handling it", now)
             claims.parked.append(row[0])
+        elif (stored := _stored(row)) is None:
+            _park_head(connection, conversation, row[0], "this release cannot read it", now)
+            claims.parked.append(row[0])
         else:
             run(connection, "lease_conversation", conversation=conversation, until=now + LEASE, event=row[0])
             claims.suspect = conversation if started >= CRASHES - 1 else claims.suspect
@@ -106,16 +109,20 @@ def claim(connection: apsw.Connection, limit: int, now: float) -> Claims:
                     conversation=conversation,
                     fence=fence + 1,
                     state=_state(state),
-                    events=(_stored(row),),
+                    events=(stored,),
                     attempt=started + errors + 1,
                 )
             )
     return claims
 
 
-def _stored(row: tuple[int, str, str, str, str, float]) -> Stored:
+def _stored(row: tuple[int, str, str, str, str, float]) -> Stored | None:
+    """Read an event's row; None when another release wrote it in a way that this one does not know."""
     number, _account, _kind, _key, body, received_at = row
-    event = _event(body)
+    try:
+        event = _event(body)
+    except msgspec.DecodeError:
+        return None
     return Stored(id=number, turn=turn_id(event), event=event, received_at=received_at)
 
 

@@ -15,6 +15,8 @@ from dragoman.store.sqlite.statements import run
 
 LONGEST_BACKOFF: Final = 300.0
 """Seconds; nothing found in the file waits longer than this from its opening."""
+LONGEST_HOLD: Final = 600.0
+"""Seconds; the same for replies that wait to be asked for."""
 
 
 class FileLock:
@@ -96,6 +98,6 @@ def recover(connection: apsw.Connection, now: float) -> None:
         run(connection, "void_leases", now=now)
         run(connection, "void_sends", now=now)
         run(connection, "bound_backoff", latest=now + LONGEST_BACKOFF)
-        run(connection, "bound_outbox_backoff", latest=now + LONGEST_BACKOFF)
+        run(connection, "bound_outbox_backoff", latest=now + LONGEST_BACKOFF, held=now + LONGEST_HOLD)
         run(connection, "bound_pauses", latest=now + LONGEST_BACKOFF)
         outbox.sweep(connection, now)

@@ -73,11 +73,26 @@ def take(connection: apsw.Connection, limit: int, now: float) -> list[Delivery]:
     """Mark deliveries as being sent, at most one of a conversation, and return them."""
     taken: dict[str, Delivery] = {}
     for row in rows(connection, "takeable", now=now, limit=limit):
-        delivery = _delivery(row, taken=True)
-        if delivery.conversation not in taken:
+        delivery = _readable(connection, row, now)
+        if delivery is not None and delivery.conversation not in taken:
             run(connection, "mark_sending", id=delivery.id, now=now, until=now + LEASE)
             taken[delivery.conversation] = delivery
     return list(taken.values())
+
+
+def _readable(connection: apsw.Connection, row: tuple[Any, ...], now: float) -> Delivery | None:
+    """Read a row to be taken; one that this release cannot read is parked, and the next of its lane may leave."""
+    try:
+        return _delivery(row, taken=True)
+    except msgspec.DecodeError:
+        run(connection, "park_unreadable", id=row[0], now=now)
+        run(connection, "wake_lane", conversation=row[4], at=now)
+        return None
+
+
+def prolong(connection: apsw.Connection, deliveries: Sequence[int], now: float) -> None:
+    """Give the sends that are under way more time."""
+    run(connection, "prolong", ids=_encode(list(deliveries)).decode(), until=now + LEASE)
 
 
 def reply(connection: apsw.Connection, event: int, seconds: float, now: float) -> list[Delivery]:

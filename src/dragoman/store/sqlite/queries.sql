@@ -37,7 +37,8 @@ WHERE ready_at <= :now AND started < 2 ORDER BY ready_at LIMIT :limit;
 -- so that a message that kills the process is never charged to its neighbours.
 SELECT id, state, fence, started, errors, head FROM conversation
 WHERE ready_at <= :now AND started >= 2
-  AND NOT EXISTS (SELECT 1 FROM conversation WHERE ready_at > :now AND because = 'leased' AND started >= 3)
+  AND NOT EXISTS (SELECT 1 FROM conversation
+                  WHERE ready_at > :now AND started >= 2 AND started >= 3 AND because = 'leased')
 ORDER BY ready_at LIMIT 1;
 
 -- name: lease_conversation
@@ -108,15 +109,23 @@ ORDER BY ready_at LIMIT :limit;
 
 -- name: withheld
 SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids FROM outbox
-WHERE inbox = :inbox AND state = 'pending' AND withheld_until > 0 ORDER BY id;
+WHERE inbox = :inbox AND state = 'pending' ORDER BY id;
 
 -- name: sent_replies
--- Those that another held request is writing right now count too: a repeat gets the same answer.
+-- Whatever became of them since (being written to another request, parked): a repeat gets the same answer.
 SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids FROM outbox
-WHERE inbox = :inbox AND state IN ('sent', 'sending') ORDER BY id;
+WHERE inbox = :inbox AND state IN ('sent', 'sending', 'parked') ORDER BY id;
 
 -- name: mark_sending
 UPDATE outbox SET state = 'sending', fence = fence + 1, attempts = attempts + 1, sending_at = :now, ready_at = :until
+WHERE id = :id;
+
+-- name: prolong
+-- `ids` is a JSON list: the sends that are still under way.
+UPDATE outbox SET ready_at = :until WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'sending';
+
+-- name: park_unreadable
+UPDATE outbox SET state = 'parked', reason = 'this release cannot read it', settled_at = :now, ready_at = NULL
 WHERE id = :id;
 
 -- name: settle_sent
@@ -156,7 +165,7 @@ DELETE FROM account WHERE name = :account;
 -- A keyed send is safe inside the platform's window; an unkeyed reply is worth one possible duplicate while it is fresh.
 UPDATE outbox SET state = 'pending', fence = fence + 1, ready_at = max(:now, withheld_until)
 WHERE ready_at <= :now AND state = 'sending'
-  AND ((window > 0 AND sending_at + window > :now) OR (class = 'reply' AND sure_until > :now));
+  AND ((window > 0 AND created_at + window > :now) OR (class = 'reply' AND sure_until > :now));
 
 -- name: hold_interrupted
 UPDATE outbox SET state = 'parked', fence = fence + 1, ready_at = NULL, settled_at = :now,
@@ -175,7 +184,9 @@ UPDATE outbox SET ready_at = :now WHERE state IN ('pending', 'sending') AND stat
 UPDATE conversation SET ready_at = :latest WHERE ready_at > :latest;
 
 -- name: bound_outbox_backoff
-UPDATE outbox SET ready_at = max(:latest, withheld_until) WHERE ready_at > :latest AND state = 'pending';
+UPDATE outbox SET withheld_until = min(withheld_until, :held),
+    ready_at = CASE WHEN withheld_until > 0 THEN min(ready_at, :held) ELSE :latest END
+WHERE ready_at > :latest AND state = 'pending';
 
 -- name: bound_pauses
 UPDATE account SET paused_until = :latest WHERE paused_until > :latest;
@@ -293,7 +304,8 @@ DELETE FROM outbox WHERE inbox = :id AND state NOT IN ('pending', 'sending')
   AND NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.id = :id);
 
 -- name: delete_conversation
-DELETE FROM conversation WHERE id = :conversation AND pending = 0 AND ready_at IS NULL AND state = '{}'
+DELETE FROM conversation WHERE id = :conversation AND pending = 0 AND ready_at IS NULL
+  AND state IN ('{}', '{"v":1,"joined":true}')
   AND NOT EXISTS (SELECT 1 FROM inbox WHERE conversation = :conversation);
 
 -- name: delete_receipts

@@ -1,6 +1,7 @@
 """The one writer: a thread that runs every change, many to a transaction, and answers after the commit."""
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -50,7 +51,7 @@ class Writer:
         **_: Q.kwargs,
     ) -> R:
         """Run a change and wait for its commit; raises what it raised, or `StoreAway`."""
-        if self._closing or self._queue.qsize() >= QUEUE:
+        if self._closing or not self._thread.is_alive() or self._queue.qsize() >= QUEUE:
             raise StoreAway("the store is closing" if self._closing else "too many changes wait for the writer")
         change = Change(function, arguments, self._loop.create_future())
         self._queue.put(change)
@@ -90,21 +91,27 @@ class Writer:
             self._transact([change])
 
     def _transact(self, batch: list[Change]) -> bool:
-        """Run changes in one transaction; on failure nothing is kept and every change has the failure."""
-        connection = self._connection
+        """Run changes in one transaction; on failure nothing is kept and every change has the failure.
+
+        Returns False when one of the changes failed, and not the database: the others deserve another try.
+        """
+        connection, changing = self._connection, False
         try:
             connection.execute("BEGIN IMMEDIATE")
+            changing = True
             for change in batch:
                 change.failure = None
                 change.result = change.function(connection, *change.arguments)
+            changing = False
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - this thread's outer loop: the failure goes to who asked
             failure = StoreAway(f"the database refused: {error}") if isinstance(error, apsw.Error) else error
             for change in batch:
                 change.failure = failure
             if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            return False
+                with contextlib.suppress(apsw.Error):  # a database that cannot even roll back will say so at BEGIN
+                    connection.execute("ROLLBACK")
+            return not changing
         return True
 
 

@@ -46,6 +46,7 @@ CREATE TABLE conversation (
 ) WITHOUT ROWID;
 
 CREATE INDEX conversation_ready ON conversation (ready_at) WHERE ready_at IS NOT NULL;
+CREATE INDEX conversation_suspect ON conversation (ready_at) WHERE started >= 2;
 
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY,
@@ -99,6 +100,8 @@ CREATE TABLE once (
     result BLOB,                        -- NULL: begun, not done
     PRIMARY KEY (turn, name)
 ) WITHOUT ROWID;
+
+CREATE INDEX once_age ON once (at);
 
 CREATE TABLE memory (
     person TEXT NOT NULL,
