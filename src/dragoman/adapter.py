@@ -9,8 +9,10 @@ wants sent goes out as an `Exchange`. `dragoman conformance` certifies it.
 import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, dataclass_transform
+from typing import Any, ClassVar, Final, Literal, dataclass_transform
 from urllib.parse import quote
+
+import msgspec
 
 from dragoman import text
 from dragoman.errors import Forged, MediaRefused
@@ -32,12 +34,17 @@ __all__ = [
     "Token",
     "Unit",
     "header",
+    "linked",
     "platform",
     "setting",
 ]
 
 Mode = Literal["webhook", "poll", "socket", "local"]
 Unit = Literal["", "thread", "channel", "sender"]
+
+
+BRACKETS: Final = str.maketrans({"[": r"\[", "]": r"\]", "\\": r"\\"})
+"""What a link's label escapes."""
 
 
 class Rate(Value):
@@ -242,3 +249,20 @@ def header(headers: Mapping[str, str], name: str) -> str:
     if not value:
         raise Forged(f"header {name} is missing")
     return value
+
+
+def linked(message: Message) -> Message:
+    """Write attachments that are only an address (or a spot on the map) into the text."""
+    kept = tuple(attachment for attachment in message.attachments if attachment.media)
+    lines = [_line(attachment) for attachment in message.attachments if not attachment.media]
+    body = "\n\n".join(part for part in (message.text, *lines) if part)
+    return msgspec.structs.replace(message, text=body, attachments=kept)
+
+
+def _line(attachment: Attachment) -> str:
+    """Write an attachment that has no bytes of ours as portable text."""
+    if attachment.url:
+        return f"[{(attachment.name or attachment.url).translate(BRACKETS)}](<{attachment.url}>)"
+    if attachment.latitude is None or attachment.longitude is None:
+        return attachment.name
+    return f"{attachment.name} {attachment.latitude}, {attachment.longitude}".strip()

@@ -10,7 +10,20 @@ from typing import ClassVar
 import msgspec
 
 from dragoman import wire
-from dragoman.adapter import Adapter, Capabilities, Known, Me, Payload, Probe, Rate, Receipt, Token, platform, setting
+from dragoman.adapter import (
+    Adapter,
+    Capabilities,
+    Known,
+    Me,
+    Payload,
+    Probe,
+    Rate,
+    Receipt,
+    Token,
+    linked,
+    platform,
+    setting,
+)
 from dragoman.adapters.feishu import files, parse, probe, proof, send, writing
 from dragoman.adapters.feishu.api import TENANT, Api
 from dragoman.adapters.feishu.origin import Origin
@@ -123,7 +136,7 @@ class Feishu(Adapter):
     def split(self, message: Message) -> tuple[Message, ...]:
         """Cut a message to size; Feishu sends text and each attachment separately."""
         cut = super().split
-        return tuple(piece for part in writing.apart(writing.linked(message)) for piece in cut(part))
+        return tuple(piece for part in writing.apart(linked(message)) for piece in cut(part))
 
     @property
     def _api(self) -> Api:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from dragoman import crypto
+from dragoman.adapter import linked
 from dragoman.adapters.feishu import api, emoji, files, writing
 from dragoman.adapters.feishu.api import GONE, PARAMETER, Api, Reply, message_path
 from dragoman.model import Action, Address, Delete, Delivery, Edit, Message, React, Say
@@ -31,7 +32,7 @@ def perform(calls: Api, delivery: Delivery) -> Exchange[Outcome]:
 def _say(calls: Api, action: Say, delivery: Delivery) -> Exchange[Outcome]:
     """Say a message; one that was not split before goes in several parts, each under a key of its own."""
     ids: tuple[str, ...] = ()
-    for number, part in enumerate(writing.apart(writing.linked(action.message))):
+    for number, part in enumerate(writing.apart(linked(action.message))):
         uuid = crypto.fingerprint(delivery.key, str(number)) if number else delivery.key
         outcome = yield from _say_part(calls, part, delivery.address, uuid)
         if not isinstance(outcome, Sent):
@@ -74,7 +75,7 @@ def _post(calls: Api, body: dict[str, Any], address: Address) -> Exchange[Reply]
 
 def _edit(calls: Api, action: Edit, _: Delivery) -> Exchange[Outcome]:
     """Replace a message: texts are edited, cards are updated, and an id does not tell which it is of."""
-    message, path = writing.linked(action.message), message_path(action.message_id)
+    message, path = linked(action.message), message_path(action.message_id)
     kind, content = writing.content(message)
     if kind != "interactive":
         reply = yield from api.call(calls.change("PUT", "messages.edit", path, {"msg_type": kind, "content": content}))

@@ -3,15 +3,13 @@
 Source: open.feishu.cn, "Message content" of sent messages, "Card JSON 2.0 structure".
 """
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from dragoman import text
 from dragoman.adapters.feishu.cards import OURS
-from dragoman.model import Attachment, Button, Message
-
-BRACKETS: Final = str.maketrans({"[": r"\[", "]": r"\]", "\\": r"\\"})
+from dragoman.model import Button, Message
 
 
 def content(message: Message) -> tuple[str, str]:
@@ -42,22 +40,6 @@ def _button(button: Button) -> dict[str, Any]:
 def encoded(value: dict[str, Any]) -> str:
     """Write JSON as a text."""
     return msgspec.json.encode(value).decode()
-
-
-def linked(message: Message) -> Message:
-    """Write attachments that are only an address (or a spot on the map) into the text."""
-    kept = tuple(attachment for attachment in message.attachments if attachment.media)
-    lines = [_line(attachment) for attachment in message.attachments if not attachment.media]
-    body = "\n\n".join(part for part in (message.text, *lines) if part)
-    return msgspec.structs.replace(message, text=body, attachments=kept)
-
-
-def _line(attachment: Attachment) -> str:
-    if attachment.url:
-        return f"[{(attachment.name or attachment.url).translate(BRACKETS)}](<{attachment.url}>)"
-    if attachment.latitude is None or attachment.longitude is None:
-        return attachment.name
-    return f"{attachment.name} {attachment.latitude}, {attachment.longitude}".strip()
 
 
 def apart(message: Message) -> tuple[Message, ...]:

@@ -9,7 +9,20 @@ from typing import ClassVar, Final
 import msgspec
 
 from dragoman import crypto
-from dragoman.adapter import Adapter, Capabilities, Known, Me, Payload, Probe, Rate, Receipt, header, platform, setting
+from dragoman.adapter import (
+    Adapter,
+    Capabilities,
+    Known,
+    Me,
+    Payload,
+    Probe,
+    Rate,
+    Receipt,
+    header,
+    linked,
+    platform,
+    setting,
+)
 from dragoman.adapters.slack import files, parse, probe, send
 from dragoman.adapters.slack.api import Api
 from dragoman.adapters.slack.origin import Origin
@@ -100,7 +113,7 @@ class Slack(Adapter):
 
     def split(self, message: Message) -> tuple[Message, ...]:
         """Cut a message to size; files and buttons never share one, because Slack sends them separately."""
-        pieces = super().split(send.linked(message))
+        pieces = super().split(linked(message))
         return tuple(part for piece in pieces for part in _apart(piece))
 
     @property

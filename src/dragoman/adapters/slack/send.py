@@ -7,13 +7,12 @@ Source: docs.slack.dev, "chat.postMessage", "chat.update", "chat.delete", "react
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from dragoman import text
+from dragoman.adapter import linked
 from dragoman.adapters.slack import emoji, files
 from dragoman.adapters.slack.api import JSON, Answer, Api, failed, judge
 from dragoman.adapters.slack.forms import LINK
-from dragoman.model import Action, Address, Attachment, Button, Delete, Edit, Message, React, Say
+from dragoman.model import Action, Address, Button, Delete, Edit, Message, React, Say
 from dragoman.wire import Exchange, Http, Outcome, Refused, Response, Sent
 
 HOOKS: Final = "hooks.slack.com"
@@ -27,8 +26,6 @@ LABEL: Final = 75
 OUTSIDE: Final = frozenset({"not_in_channel", "channel_not_found"})
 """Refusals that mean that the bot is no member; whoever gave a command there can still be answered."""
 
-BRACKETS: Final = str.maketrans({"[": r"\[", "]": r"\]", "\\": r"\\"})
-
 
 def perform(api: Api, action: Action, address: Address) -> Exchange[Outcome]:
     """Carry out an action; one that Slack does not have is refused."""
@@ -41,22 +38,6 @@ def perform(api: Api, action: Action, address: Address) -> Exchange[Outcome]:
 def render(body: str) -> str:
     """Write portable text in Slack's dialect."""
     return text.render(body, "slack")
-
-
-def linked(message: Message) -> Message:
-    """Write attachments that are only an address (or a spot on the map) into the text."""
-    kept = tuple(attachment for attachment in message.attachments if attachment.media)
-    lines = [_line(attachment) for attachment in message.attachments if not attachment.media]
-    body = "\n\n".join(part for part in (message.text, *lines) if part)
-    return msgspec.structs.replace(message, text=body, attachments=kept)
-
-
-def _line(attachment: Attachment) -> str:
-    if attachment.url:
-        return f"[{(attachment.name or attachment.url).translate(BRACKETS)}](<{attachment.url}>)"
-    if attachment.latitude is None or attachment.longitude is None:
-        return attachment.name
-    return f"{attachment.name} {attachment.latitude}, {attachment.longitude}".strip()
 
 
 def _say(api: Api, action: Say, address: Address) -> Exchange[Outcome]:
