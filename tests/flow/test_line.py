@@ -171,6 +171,44 @@ async def counted(bot: Line, sql: str) -> int:
     return number
 
 
+async def test_an_account_whose_platform_hangs_leaves_places_for_the_others(tmp_path: Path) -> None:
+    hook = {"platform": "webhook", "token": "t", "reply_within": 0.0}
+    simulator = simulators.load("slack")()
+    hanging, released = asyncio.Event(), asyncio.Event()
+
+    async def hang(_scope: Any, _receive: Any, send: Any) -> None:
+        hanging.set()
+        await released.wait()
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with serve(simulator) as url, serve(hang) as nowhere:
+        accounts: dict[str, dict[str, Any]] = {
+            "bench": {"platform": "slack", **simulator.settings(url)},
+            "hang": {**hook, "callback_url": nowhere},
+        }
+        async with running(tmp_path, configuration(accounts, plugins=["echo"], sends=4)) as service:
+            bot = Line(simulator, service)
+            for number in range(8):
+                await ask(service, f"m{number}")
+            await hanging.wait()
+            await bot.say("hello")
+            async with asyncio.timeout(6):  # sooner than the hanging sends give up
+                assert await bot.sent(1) == ["echo: hello"]
+            released.set()
+
+
+async def ask(service: Running, text: str) -> None:
+    import aiohttp  # noqa: PLC0415 - the only other request of these tests
+
+    form, headers = {"content": text, "sender_id": text}, {"authorization": "Bearer t"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{service.url}/hooks/hang", json=form, headers=headers) as answer,
+    ):
+        assert answer.status in {200, 202}
+
+
 async def test_a_reply_that_has_grown_too_old_is_parked_instead_of_sent(tmp_path: Path) -> None:
     async with line(tmp_path) as bot:
         bot.simulator.fail(Fault(method="chat.postMessage", status=503))

@@ -23,7 +23,7 @@ class Context:
     """The house that the loops live in.
 
     `clock` gives epoch seconds that never jump, as the store's does: a wall clock that is set changes nothing here.
-    `sending` holds the deliveries that are under way in this process.
+    `sending` holds the deliveries that are under way in this process, and their accounts.
     """
 
     store: Store
@@ -33,7 +33,7 @@ class Context:
     clock: Callable[[], float]
     stopping: asyncio.Event
     limits: Limits = Limits()
-    sending: set[int] = dataclasses.field(default_factory=set)
+    sending: dict[int, str] = dataclasses.field(default_factory=dict)
 
 
 async def freed(running: set[asyncio.Task[None]], stopping: asyncio.Event) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -32,7 +33,7 @@ async def deliver(context: Context) -> None:
         taken = await _take(context, free) if free > 0 else ()
         telemetry.crash.passed("c9") if taken else None
         for delivery in taken:
-            context.sending.add(delivery.id)
+            context.sending[delivery.id] = delivery.address.account
             task = asyncio.create_task(_guarded(context, pacer, delivery))
             running.add(task)
             task.add_done_callback(running.discard)
@@ -45,8 +46,11 @@ async def deliver(context: Context) -> None:
 
 
 async def _take(context: Context, limit: int) -> Sequence[Delivery]:
+    """Take what may leave; a quarter of the places stays free of any one account, should its platform hang."""
+    most = context.limits.sends - context.limits.sends // 4
+    under_way = Counter(context.sending.values())
     try:
-        return await context.store.take(limit)
+        return await context.store.take(limit, [name for name, count in under_way.items() if count >= most])
     except Exception as error:  # noqa: BLE001 - the loop outlives whatever the store meets
         log.error("take.failed", reason=str(error))
         await asyncio.sleep(POLL)
@@ -69,7 +73,7 @@ async def _guarded(context: Context, pacer: Pacer, delivery: Delivery) -> None:
         log.error("delivery.broke", delivery=delivery.id, error=telemetry.where(error))
         await _settle(context, delivery, Parked(reason=f"the adapter broke: {type(error).__name__}"))
     finally:
-        context.sending.discard(delivery.id)
+        context.sending.pop(delivery.id, None)
 
 
 async def _settle(context: Context, delivery: Delivery, decision: Decision) -> bool:

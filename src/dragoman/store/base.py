@@ -5,7 +5,7 @@ backing off and paused are all "not before". A `fence` proves ownership: a claim
 fence has moved on can change nothing any more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from dragoman.adapter import Receipt
@@ -211,8 +211,8 @@ class Store(Protocol):
     async def done(self, turn: str, name: str, result: Any) -> None:
         """Journal the result of a step."""
 
-    async def take(self, limit: int) -> Sequence[Delivery]:
-        """Take up to `limit` deliveries, at most one per conversation, marked as being sent."""
+    async def take(self, limit: int, busy: Collection[str] = ()) -> Sequence[Delivery]:
+        """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent."""
 
     async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:
         """Record what came of a delivery; the conversation's next one leaves after `pace` seconds.

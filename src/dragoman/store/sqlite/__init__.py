@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -132,9 +132,9 @@ class SqliteStore:
         """Journal the result of a step."""
         await self._writer.run(upkeep.finish, turn, name, result)
 
-    async def take(self, limit: int) -> Sequence[Delivery]:
-        """Take up to `limit` deliveries, at most one per conversation, marked as being sent."""
-        return await self._writer.run(outbox.take, limit, self._clock())
+    async def take(self, limit: int, busy: Collection[str] = ()) -> Sequence[Delivery]:
+        """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent."""
+        return await self._writer.run(outbox.take, limit, busy, self._clock())
 
     async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:
         """Record what came of a delivery; the conversation's next one leaves after `pace` seconds.

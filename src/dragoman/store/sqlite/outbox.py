@@ -1,6 +1,6 @@
 """The outbox's side of the line: add, take, settle, and what an interrupted sender leaves behind."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import apsw
@@ -69,10 +69,10 @@ def _delivery(row: tuple[Any, ...], *, taken: bool) -> Delivery:
     )
 
 
-def take(connection: apsw.Connection, limit: int, now: float) -> list[Delivery]:
-    """Mark deliveries as being sent, at most one of a conversation, and return them."""
+def take(connection: apsw.Connection, limit: int, busy: Collection[str], now: float) -> list[Delivery]:
+    """Mark deliveries as being sent, at most one of a conversation and none of a busy account, and return them."""
     taken: dict[str, Delivery] = {}
-    for row in rows(connection, "takeable", now=now, limit=limit):
+    for row in rows(connection, "takeable", now=now, limit=limit, busy=_encode(list(busy)).decode()):
         delivery = _readable(connection, row, now)
         if delivery is not None and delivery.conversation not in taken:
             run(connection, "mark_sending", id=delivery.id, now=now, until=now + LEASE)

@@ -103,6 +103,7 @@ SELECT value FROM memory WHERE person = :person AND key = :key;
 SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids FROM outbox
 WHERE ready_at <= :now AND state = 'pending'
   AND account NOT IN (SELECT name FROM account WHERE paused_until > :now)
+  AND account NOT IN (SELECT value FROM json_each(:busy))
   AND id = (SELECT min(id) FROM outbox AS lane
             WHERE lane.conversation = outbox.conversation AND lane.state IN ('pending', 'sending'))
 ORDER BY ready_at LIMIT :limit;
