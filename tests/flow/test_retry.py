@@ -43,7 +43,7 @@ def test_the_backoff_doubles_up_to_five_minutes(attempt: int, least: float, most
 
 OUTCOMES: list[tuple[str, Outcome, Decision]] = [
     ("sent", Sent(ids=("m1", "m2")), Settled(ids=("m1", "m2"))),
-    ("moved", Moved(address=NEW), Later(after=0, reason="the conversation has moved", attempted=False, address=NEW)),
+    ("moved", Moved(address=NEW), Later(after=0, reason="the conversation has moved", address=NEW)),
     ("refused", Refused(reason="no such chat"), Parked(reason="refused: no such chat")),
     ("refused by the conversation", Refused(reason="blocked", scope="conversation"), Parked(reason="refused: blocked")),
     ("the account refused", Refused(reason="invalid token", scope="account"), Pause(after=300, reason="invalid token")),
@@ -65,6 +65,12 @@ OUTCOMES: list[tuple[str, Outcome, Decision]] = [
 @pytest.mark.parametrize(("outcome", "decision"), [row[1:] for row in OUTCOMES], ids=[row[0] for row in OUTCOMES])
 def test_an_outcome_has_its_decision(outcome: Outcome, decision: Decision) -> None:
     assert retry.decide(delivery(), outcome, 0, NOW, longest) == decision
+
+
+def test_a_conversation_that_moves_for_ever_is_followed_ever_more_slowly() -> None:
+    decisions = [retry.decide(delivery(attempt), Moved(address=NEW), 0, NOW, longest) for attempt in (1, 2, 3)]
+
+    assert [decision.after for decision in decisions if isinstance(decision, Later)] == [0, 2, 4]
 
 
 def test_every_wait_without_a_given_time_grows_with_the_attempts() -> None:

@@ -49,8 +49,10 @@ async def _take(context: Context, limit: int) -> Sequence[Delivery]:
     """Take what may leave; a quarter of the places stays free of any one account, should its platform hang."""
     most = context.limits.sends - context.limits.sends // 4
     under_way = Counter(context.sending.values())
+    busy = [name for name, count in under_way.items() if count >= most]
+    crowd = max((count for count in under_way.values() if count < most), default=0)
     try:
-        return await context.store.take(limit, [name for name, count in under_way.items() if count >= most])
+        return await context.store.take(min(limit, most - crowd), busy)  # all of it may be one account's
     except Exception as error:  # noqa: BLE001 - the loop outlives whatever the store meets
         log.error("take.failed", reason=str(error))
         await asyncio.sleep(POLL)

@@ -29,7 +29,8 @@ def decide(delivery: Delivery, outcome: Outcome, window: float, now: float, rand
         case Sent(ids=ids):
             return Settled(ids=ids)
         case Moved(address=address):
-            return Later(after=0.0, reason="the conversation has moved", attempted=False, address=address)
+            wait = 0.0 if delivery.attempt == 1 else backoff(delivery.attempt, random)  # it may move on for ever
+            return Later(after=wait, reason="the conversation has moved", address=address)
         case Refused(reason=reason, scope="account"):
             return Pause(after=ACCOUNT_PAUSE, reason=reason)
         case Refused(reason=reason):
