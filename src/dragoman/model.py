@@ -307,6 +307,8 @@ class Delivery(Value):
     received_at: float = 0.0
     """When the message that it answers was received (0: it answers none)."""
     not_after: float = 0.0
+    until: float = 0.0
+    """When its lease ends, on this process's steady clock, counted from before it was asked for (0: it has none)."""
     ids: tuple[str, ...] = ()
 
 

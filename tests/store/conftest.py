@@ -1,10 +1,15 @@
 """One suite, many stores: the databases, and short words for what the line does with one."""
 
 import itertools
+import os
+import secrets
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from dragoman.adapter import Receipt
@@ -21,6 +26,7 @@ from dragoman.store.base import (
     Store,
     Times,
 )
+from dragoman.store.postgres import PostgresStore
 from dragoman.store.sqlite import SqliteStore
 from dragoman.testing.clock import FakeClock
 
@@ -39,12 +45,23 @@ class OpenStore(Store, Protocol):
 class Database(Protocol):
     """A place for a store, which can be opened again and again."""
 
+    takeover: float
+    """Seconds until the next process may go on where a killed one stopped."""
+    examples: int
+    """Runs of the model that fit into half a minute."""
+
     async def open(self, clock: Callable[[], float]) -> OpenStore:
         """Open the store that is there."""
+
+    async def drop(self) -> None:
+        """Leave nothing behind."""
 
 
 class SqliteFile:
     """A file of its own."""
+
+    takeover = 0.0
+    examples = 200
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "dragoman.db"
@@ -52,8 +69,44 @@ class SqliteFile:
     async def open(self, clock: Callable[[], float]) -> OpenStore:
         return await SqliteStore.open(self.path, clock)
 
+    async def drop(self) -> None:
+        """Nothing: the test's folder goes as a whole."""
 
-DATABASES: Final[Mapping[str, Callable[[Path], Database]]] = {"sqlite": SqliteFile}
+
+class PostgresSchema:
+    """A schema of its own on the PostgreSQL server at hand, with the test's clock in place of the server's."""
+
+    takeover = 31.0
+    examples = 40
+
+    def __init__(self, folder: Path) -> None:
+        self.url, self.schema = server(), f"t{secrets.token_hex(6)}"
+
+    async def open(self, clock: Callable[[], float]) -> OpenStore:
+        connection = await asyncpg.connect(self.url)
+        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
+        await connection.close()
+        url = f"{self.url}?search_path={self.schema}&synchronous_commit=off"
+        return await PostgresStore.open(url, clock, given=clock)
+
+    async def drop(self) -> None:
+        connection = await asyncpg.connect(self.url)
+        await connection.execute(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
+        await connection.close()
+
+
+def server() -> str:
+    """Name the server to test on; the test is skipped when none answers."""
+    url = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
+    place = urlsplit(url)
+    try:
+        socket.create_connection((place.hostname or "127.0.0.1", place.port or 5432), 2).close()
+    except OSError as error:
+        pytest.skip(f"no PostgreSQL at {place.hostname}:{place.port or 5432} (set TEST_POSTGRES): {error.strerror}")
+    return url
+
+
+DATABASES: Final[Mapping[str, Callable[[Path], Database]]] = {"sqlite": SqliteFile, "postgres": PostgresSchema}
 
 
 class Line:
@@ -62,16 +115,21 @@ class Line:
     def __init__(self, database: Database, clock: FakeClock) -> None:
         self.clock = clock
         self.store: OpenStore
-        self._database = database
+        self.database = database
         self._numbers = itertools.count(1)
 
     async def open(self) -> None:
-        self.store = await self._database.open(self.clock)
+        self.store = await self.database.open(self.clock)
 
     async def crash(self) -> None:
-        """Begin again on what is committed: closing writes nothing, so a killed process leaves the same."""
+        """Begin again on what is committed: closing writes nothing, so a killed process leaves the same.
+
+        Where replicas share the store, its leases end by their time, and another's sweep takes up the sends.
+        """
         await self.store.close()
+        self.clock.advance(self.database.takeover)
         await self.open()
+        await self.store.sweep()
 
     def event(self, conversation: str = "c1", key: str = "", *, account: str = "acme", **facts: Any) -> Event:
         number = next(self._numbers)
@@ -176,10 +234,16 @@ def said(deliveries: Sequence[Delivery]) -> list[str]:
 MakeLine = Callable[[Path], Line]
 
 
+@pytest.fixture
+def make_line_on() -> Callable[[str], MakeLine]:
+    """Give lines on new stores of a database, by its name; they are not open yet."""
+    return lambda name: lambda folder: Line(DATABASES[name](folder), FakeClock())
+
+
 @pytest.fixture(params=DATABASES)
-def make_line(request: pytest.FixtureRequest) -> MakeLine:
-    """Give a line on a new store of this database; it is not open yet."""
-    return lambda folder: Line(DATABASES[request.param](folder), FakeClock())
+def make_line(request: pytest.FixtureRequest, make_line_on: Callable[[str], MakeLine]) -> MakeLine:
+    """Give lines on every database in turn."""
+    return make_line_on(request.param)
 
 
 @pytest.fixture
@@ -188,3 +252,4 @@ async def line(make_line: MakeLine, tmp_path: Path) -> AsyncIterator[Line]:
     await line.open()
     yield line
     await line.store.close()
+    await line.database.drop()

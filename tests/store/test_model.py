@@ -99,6 +99,7 @@ class Machine(RuleBasedStateMachine):
             self.finish()
         finally:
             self.run(self.line.store.close())
+            self.run(self.line.database.drop())
             self.runner.close()
             shutil.rmtree(self.folder)
 
@@ -359,5 +360,6 @@ def test_the_store_keeps_to_the_model(make_line: "MakeLine") -> None:
 
     OnThisStore.make_line = staticmethod(make_line)
     # A failure is told as it was found: shrinking it over a real file takes minutes (Phase.shrink does it).
-    settings = hypothesis.settings(max_examples=200, stateful_step_count=50, phases=[hypothesis.Phase.generate])
+    examples = make_line(Path()).database.examples
+    settings = hypothesis.settings(max_examples=examples, stateful_step_count=50, phases=[hypothesis.Phase.generate])
     run_state_machine_as_test(OnThisStore, settings=settings)

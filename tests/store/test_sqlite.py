@@ -10,13 +10,20 @@ import apsw
 import pytest
 
 from dragoman.errors import LostLease, StoreAway, StoreDamaged, StoreLocked
+from dragoman.store.base import Later
 from dragoman.store.sqlite import SqliteStore
 from dragoman.testing.clock import FakeClock
 
 if TYPE_CHECKING:
-    from tests.store.conftest import Line
+    from tests.store.conftest import Line, MakeLine
 
 DAY: Final = 86_400.0
+
+
+@pytest.fixture
+def make_line(make_line_on: "Callable[[str], MakeLine]") -> "MakeLine":
+    """Give lines on files only."""
+    return make_line_on("sqlite")
 
 
 @pytest.fixture
@@ -145,10 +152,10 @@ async def test_a_file_whose_migration_is_not_ours_is_refused(path: Path, clock: 
 
 async def test_a_refused_file_is_let_go(path: Path, clock: FakeClock) -> None:
     await fill(path, clock)
-    change(path, "UPDATE migration SET number = 9999")
+    change(path, "UPDATE migration SET number = number + 9000")
     with pytest.raises(StoreDamaged):
         await SqliteStore.open(path, clock)
-    change(path, "UPDATE migration SET number = 1")
+    change(path, "UPDATE migration SET number = number - 9000")
 
     await (await SqliteStore.open(path, clock)).close()
 
@@ -305,3 +312,35 @@ async def test_the_file_stops_growing_under_a_steady_load(line: "Line", sqlite: 
         pages.append(connection_of(sqlite).pragma("page_count"))
 
     assert pages[5] <= pages[2] * 1.02
+
+
+async def test_a_delay_found_at_opening_is_bounded(line: "Line") -> None:
+    await line.answer("c1", "one")
+    await line.send(Later(after=86_400, reason="503"))
+    await line.crash()
+
+    line.clock.advance(301)
+
+    assert await line.taken() == ["one"]
+
+
+async def test_a_backoff_found_at_opening_is_bounded(line: "Line") -> None:
+    await line.accept()
+    await line.store.retry(await line.claim(), 86_400, "ValueError")
+    await line.crash()
+
+    line.clock.advance(301)
+
+    assert await line.claimed() == ["c1"]
+
+
+async def test_a_clock_that_was_set_back_while_we_were_down_keeps_nothing_waiting(line: "Line") -> None:
+    await line.answer("c2", "hello")
+    await line.accept("c1")
+    line.clock.advance(-86_400)
+    await line.crash()
+
+    line.clock.advance(301)
+
+    assert await line.claimed() == ["c1"]
+    assert await line.taken() == ["hello"]

@@ -199,31 +199,9 @@ async def test_a_late_worker_cannot_commit_what_was_parked_meanwhile(line: "Line
     assert await line.taken() == []
 
 
-async def test_a_backoff_found_at_opening_is_bounded(line: "Line") -> None:
-    await line.accept()
-    await line.store.retry(await line.claim(), 86_400, "ValueError")
-    await line.crash()
-
-    line.clock.advance(301)
-
-    assert await line.claimed() == ["c1"]
-
-
 async def test_a_backoff_within_bounds_outlives_a_restart(line: "Line") -> None:
     await line.accept()
     await line.store.retry(await line.claim(), 100, "ValueError")
     await line.crash()
 
     assert await line.claimed() == []
-
-
-async def test_a_clock_that_was_set_back_while_we_were_down_keeps_nothing_waiting(line: "Line") -> None:
-    await line.answer("c2", "hello")
-    await line.accept("c1")
-    line.clock.advance(-86_400)
-    await line.crash()
-
-    line.clock.advance(301)
-
-    assert await line.claimed() == ["c1"]
-    assert await line.taken() == ["hello"]

@@ -6,7 +6,7 @@ fence has moved on can change nothing any more.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from dragoman.adapter import Receipt
 from dragoman.model import Action, Address, Class, Delivery, Event, Line, Value
@@ -177,6 +177,8 @@ class Depths(Value):
 
 
 Wake = Literal["work", "deliver"]
+GRACE: Final = 2.0
+"""Seconds between the end of a lease that was not prolonged and its next owner."""
 
 
 class Store(Protocol):
@@ -235,6 +237,15 @@ class Store(Protocol):
     async def finished(self, event: int, seconds: float) -> bool:
         """Wait until an event's turn is over (done or parked); False when the time is up."""
 
+    async def lease(self, name: str, owner: str, seconds: float) -> int:
+        """Take or prolong a named lease; returns its fence, 0 while another owner has it.
+
+        An owner that let go is followed at once; one that fell silent `GRACE` seconds after its time.
+        """
+
+    async def let_go(self, name: str, owner: str) -> None:
+        """End a lease, if it is this owner's, so that the next one need not wait."""
+
     async def recall(self, name: str) -> str:
         """Read a kept value; empty when there is none."""
 
@@ -277,6 +288,9 @@ class Reader(Protocol):
 
     async def depths(self) -> Depths:
         """Count what waits."""
+
+    async def owner(self, lease: str) -> str:
+        """Name who has a lease; empty when nobody has."""
 
     async def paused(self) -> Mapping[str, str]:
         """Name the paused accounts, with the reason."""

@@ -181,6 +181,14 @@ class SqliteStore:
                 self._finishing.pop(event, None)
         return True
 
+    async def lease(self, name: str, owner: str, seconds: float) -> int:
+        """Take or prolong a named lease; returns its fence, 0 while another owner has it."""
+        return await self._writer.run(upkeep.lease, name, owner, seconds, self._clock())
+
+    async def let_go(self, name: str, owner: str) -> None:
+        """End a lease, if it is this owner's, so that the next one need not wait."""
+        await self._writer.run(upkeep.let_go, name, owner)
+
     async def recall(self, name: str) -> str:
         """Read a kept value; empty when there is none."""
         return await self._writer.run(upkeep.recall, name)

@@ -6,27 +6,18 @@ from typing import Final
 import apsw
 import msgspec
 
-from dragoman import crypto
 from dragoman.adapter import Receipt
 from dragoman.errors import LostLease
 from dragoman.model import Event
-from dragoman.store.base import Accepted, Claim, Handled, Stored, Times
+from dragoman.store.base import Accepted, Claim, Handled, Times
 from dragoman.store.sqlite import outbox
 from dragoman.store.sqlite.statements import one, rows, run
+from dragoman.store.stored import encode, read_event, read_state
 
 LEASE: Final = 30.0
 """Seconds that a claim holds without being renewed."""
 CRASHES: Final = 3
 ERRORS: Final = 5
-
-_encode = msgspec.json.Encoder().encode
-_event = msgspec.json.Decoder(Event).decode
-_state = msgspec.json.Decoder(dict[str, object]).decode
-
-
-def turn_id(event: Event) -> str:
-    """Name the turn of an event: the same in every replay, whichever database it is in."""
-    return crypto.fingerprint(event.account, event.kind, event.key)
 
 
 def accept(
@@ -56,7 +47,7 @@ def _accept(connection: apsw.Connection, event: Event, receipt: int, times: Time
         key=event.key,
         conversation=event.conversation,
         receipt=receipt,
-        event=_encode(event).decode(),
+        event=encode(event),
         status="waiting" if event.wants_turn else "done",
         received_at=times.received,
         authenticated_at=times.authenticated,
@@ -98,7 +89,7 @@ def claim(connection: apsw.Connection, limit: int, now: float) -> Claims:
         elif started >= CRASHES:
             _park_head(connection, conversation, row[0], f"the process died {CRASHES} times while handling it", now)
             claims.parked.append(row[0])
-        elif (stored := _stored(row)) is None:
+        elif (stored := read_event(*row)) is None:
             _park_head(connection, conversation, row[0], "this release cannot read it", now)
             claims.parked.append(row[0])
         else:
@@ -108,22 +99,12 @@ def claim(connection: apsw.Connection, limit: int, now: float) -> Claims:
                 Claim(
                     conversation=conversation,
                     fence=fence + 1,
-                    state=_state(state),
+                    state=read_state(state),
                     events=(stored,),
                     attempt=started + errors + 1,
                 )
             )
     return claims
-
-
-def _stored(row: tuple[int, str, str, str, str, float]) -> Stored | None:
-    """Read an event's row; None when another release wrote it in a way that this one does not know."""
-    number, _account, _kind, _key, body, received_at = row
-    try:
-        event = _event(body)
-    except msgspec.DecodeError:
-        return None
-    return Stored(id=number, turn=turn_id(event), event=event, received_at=received_at)
 
 
 def _park_head(connection: apsw.Connection, conversation: str, event: int, reason: str, now: float) -> None:
@@ -149,7 +130,7 @@ def commit(connection: apsw.Connection, claimed: Claim, handled: Handled, now: f
         "finish_turn",
         conversation=claimed.conversation,
         fence=claimed.fence,
-        state=_encode(handled.state).decode(),
+        state=encode(handled.state),
         event=handled.id,
         now=now,
     )
@@ -165,7 +146,7 @@ def commit(connection: apsw.Connection, claimed: Claim, handled: Handled, now: f
     )
     outbox.add(connection, claimed.conversation, handled, now)
     for memory in handled.memories:
-        run(connection, "set_memory", person=memory.person, key=memory.key, value=_encode(memory.value).decode())
+        run(connection, "set_memory", person=memory.person, key=memory.key, value=encode(memory.value))
     return int(pending)
 
 

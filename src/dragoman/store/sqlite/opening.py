@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import apsw
 
 from dragoman import crypto
 from dragoman.errors import StoreAway, StoreDamaged, StoreLocked
+from dragoman.store.named import numbered
 from dragoman.store.sqlite import outbox
 from dragoman.store.sqlite.statements import run
 
@@ -72,7 +72,7 @@ def migrate(connection: apsw.Connection, database: Path) -> None:
     )
     known: list[Any] = connection.execute("SELECT number, digest FROM migration").fetchall()
     done: dict[int, str] = dict(known)
-    files = migrations()
+    files = numbered("sqlite")
     if done and max(done) > max(files):
         raise StoreDamaged(f"{database} was written by a newer release (schema {max(done)}); upgrade dragoman")
     for number, (name, sql) in sorted(files.items()):
@@ -85,17 +85,11 @@ def migrate(connection: apsw.Connection, database: Path) -> None:
                 connection.execute("INSERT INTO migration VALUES (?, ?, ?)", (number, name, digest))
 
 
-def migrations() -> dict[int, tuple[str, str]]:
-    """Return the shipped migrations: number to name and text."""
-    folder = resources.files("dragoman.store") / "migrations" / "sqlite"
-    files = [file for file in folder.iterdir() if file.name.endswith(".sql")]
-    return {int(file.name[:4]): (file.name, file.read_text(encoding="utf-8")) for file in files}
-
-
 def recover(connection: apsw.Connection, now: float) -> None:
     """End every lease of the process before us, and decide about what it was sending."""
     with connection:
         run(connection, "void_leases", now=now)
+        run(connection, "void_named_leases")
         run(connection, "void_sends", now=now)
         run(connection, "bound_backoff", latest=now + LONGEST_BACKOFF)
         run(connection, "bound_outbox_backoff", latest=now + LONGEST_BACKOFF, held=now + LONGEST_HOLD)

@@ -6,17 +6,13 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from dragoman.model import Action, Address, Delivery
+from dragoman.model import Delivery
 from dragoman.store.base import Decision, Handled, Later, Outgoing, Parked, Pause, Settled
 from dragoman.store.sqlite.statements import one, rows, run
+from dragoman.store.stored import encode, read_action, read_address, read_ids
 
 LEASE: Final = 15.0
 """Seconds that a sender has until its delivery counts as interrupted."""
-
-_encode = msgspec.json.Encoder().encode
-_action = msgspec.json.Decoder(Action).decode
-_address = msgspec.json.Decoder(Address).decode
-_ids = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 def add(connection: apsw.Connection, conversation: str, handled: Handled, now: float) -> None:
@@ -38,8 +34,8 @@ def _add(
         inbox=handled.id,
         account=outgoing.address.account,
         conversation=conversation,
-        action=_encode(outgoing.action).decode(),
-        address=_encode(outgoing.address).decode(),
+        action=encode(outgoing.action),
+        address=encode(outgoing.address),
         **{"class": outgoing.cls},
         withheld_until=withheld_until,
         ready_at=None if blocked else max(now, withheld_until),
@@ -51,13 +47,13 @@ def _add(
     )
 
 
-def _delivery(row: tuple[Any, ...], *, taken: bool) -> Delivery:
+def _delivery(row: tuple[Any, ...], now: float, *, taken: bool) -> Delivery:
     number, key, action, address, conversation, cls, attempts, fence, created_at, received_at, not_after, ids = row
     return Delivery(
         id=number,
         key=key,
-        action=_action(action),
-        address=_address(address),
+        action=read_action(action),
+        address=read_address(address),
         conversation=conversation,
         cls=cls,
         attempt=attempts + taken,
@@ -65,14 +61,15 @@ def _delivery(row: tuple[Any, ...], *, taken: bool) -> Delivery:
         at=created_at,
         received_at=received_at,
         not_after=not_after,
-        ids=_ids(ids),
+        until=now + LEASE if taken else 0.0,
+        ids=read_ids(ids),
     )
 
 
 def take(connection: apsw.Connection, limit: int, busy: Collection[str], now: float) -> list[Delivery]:
     """Mark deliveries as being sent, at most one of a conversation and none of a busy account, and return them."""
     taken: dict[str, Delivery] = {}
-    for row in rows(connection, "takeable", now=now, limit=limit, busy=_encode(list(busy)).decode()):
+    for row in rows(connection, "takeable", now=now, limit=limit, busy=encode(list(busy))):
         delivery = _readable(connection, row, now)
         if delivery is not None and delivery.conversation not in taken:
             run(connection, "mark_sending", id=delivery.id, now=now, until=now + LEASE)
@@ -83,7 +80,7 @@ def take(connection: apsw.Connection, limit: int, busy: Collection[str], now: fl
 def _readable(connection: apsw.Connection, row: tuple[Any, ...], now: float) -> Delivery | None:
     """Read a row to be taken; one that this release cannot read is parked, and the next of its lane may leave."""
     try:
-        return _delivery(row, taken=True)
+        return _delivery(row, now, taken=True)
     except msgspec.DecodeError:
         run(connection, "park_unreadable", id=row[0], now=now)
         run(connection, "wake_lane", conversation=row[4], at=now)
@@ -92,12 +89,12 @@ def _readable(connection: apsw.Connection, row: tuple[Any, ...], now: float) -> 
 
 def prolong(connection: apsw.Connection, deliveries: Sequence[int], now: float) -> None:
     """Give the sends that are under way more time."""
-    run(connection, "prolong", ids=_encode(list(deliveries)).decode(), until=now + LEASE)
+    run(connection, "prolong", ids=encode(list(deliveries)), until=now + LEASE)
 
 
 def reply(connection: apsw.Connection, event: int, seconds: float, now: float) -> list[Delivery]:
     """Take all withheld replies to an event at once, for the held request's response."""
-    deliveries = [_delivery(row, taken=True) for row in rows(connection, "withheld", inbox=event)]
+    deliveries = [_delivery(row, now, taken=True) for row in rows(connection, "withheld", inbox=event)]
     for delivery in deliveries:
         run(connection, "mark_sending", id=delivery.id, now=now, until=now + seconds)
     return deliveries
@@ -105,7 +102,7 @@ def reply(connection: apsw.Connection, event: int, seconds: float, now: float) -
 
 def replies(connection: apsw.Connection, event: int) -> list[Delivery]:
     """Read the replies to an event that were sent."""
-    return [_delivery(row, taken=False) for row in rows(connection, "sent_replies", inbox=event)]
+    return [_delivery(row, 0.0, taken=False) for row in rows(connection, "sent_replies", inbox=event)]
 
 
 def settle(connection: apsw.Connection, delivery: Delivery, decision: Decision, pace: float, now: float) -> bool:
@@ -113,9 +110,9 @@ def settle(connection: apsw.Connection, delivery: Delivery, decision: Decision, 
     mine: dict[str, Any] = {"id": delivery.id, "fence": delivery.fence}
     match decision:
         case Settled(ids=ids):
-            run(connection, "settle_sent", **mine, ids=_encode(ids).decode(), now=now)
+            run(connection, "settle_sent", **mine, ids=encode(ids), now=now)
         case Later(after=after, reason=reason, attempted=attempted, address=address):
-            moved = _encode(address).decode() if address else None
+            moved = encode(address) if address else None
             later = {"until": now + after, "reason": reason, "uncounted": not attempted, "address": moved}
             run(connection, "settle_later", **mine, **later)
         case Pause(after=after, reason=reason):

@@ -46,7 +46,7 @@ UPDATE conversation SET ready_at = :until, because = 'leased', fence = fence + 1
 WHERE id = :conversation;
 
 -- name: head_event
-SELECT id, account, kind, key, event, received_at FROM inbox
+SELECT id, event, received_at FROM inbox
 WHERE conversation = :conversation AND id >= :head AND status = 'waiting' ORDER BY id LIMIT 1;
 
 -- name: nothing_pending
@@ -204,6 +204,23 @@ UPDATE once SET arguments = :arguments, result = NULL WHERE turn = :turn AND nam
 -- name: finish_once
 UPDATE once SET result = :result WHERE turn = :turn AND name = :name;
 
+-- name: take_lease
+-- The owner prolongs; another gets it when it was let go, or `grace` seconds after its time. The fence moves with the owner.
+INSERT INTO lease (name, owner, fence, until) VALUES (:name, :owner, 1, :until)
+ON CONFLICT (name) DO UPDATE SET
+    fence = fence + (owner != excluded.owner OR until = 0), owner = excluded.owner, until = excluded.until
+WHERE owner = excluded.owner OR until + :grace <= :now OR until = 0
+RETURNING fence;
+
+-- name: drop_lease
+UPDATE lease SET until = 0 WHERE name = :name AND owner = :owner;
+
+-- name: void_named_leases
+UPDATE lease SET until = 0;
+
+-- name: lease_owner
+SELECT owner FROM lease WHERE name = :name AND until > :now;
+
 -- name: get_kept
 SELECT value FROM kept WHERE name = :name;
 
@@ -275,7 +292,7 @@ SELECT event FROM inbox
 WHERE conversation = :conversation AND id < :before AND id > :after AND kind IN ('edit', 'delete') ORDER BY id;
 
 -- name: said_to
-SELECT id, action, created_at, inbox, ids FROM outbox WHERE inbox = :inbox AND state != 'parked' ORDER BY id;
+SELECT id, action, created_at FROM outbox WHERE inbox = :inbox AND state != 'parked' ORDER BY id;
 
 -- name: find_event
 SELECT id, account, conversation, kind, key, status, reason, handler, duplicates, received_at, authenticated_at,

@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
-import msgspec
 
-from dragoman.model import Action, Event, Line, Say
-from dragoman.store.base import Depths, ParkedRow, Stage, Trace
+from dragoman.model import Line
+from dragoman.store.base import Depths, ParkedRow, Trace
 from dragoman.store.sqlite.opening import read_only
 from dragoman.store.sqlite.statements import one, rows
+from dragoman.store.stored import lines, number_of, trace
 
 Q = ParamSpec("Q")
 R = TypeVar("R")
-
-_event = msgspec.json.Decoder(Event).decode
-_action = msgspec.json.Decoder(Action).decode
 
 
 class SqliteReader:
@@ -56,6 +53,10 @@ class SqliteReader:
         """Count what waits."""
         return await self._ask(_depths, self._clock())
 
+    async def owner(self, lease: str) -> str:
+        """Name who has a lease; empty when nobody has."""
+        return await self._ask(_owner, lease, self._clock())
+
     async def paused(self) -> Mapping[str, str]:
         """Name the paused accounts, with the reason."""
         return dict(await self._ask(_paused, self._clock()))
@@ -69,83 +70,19 @@ class SqliteReader:
         return await self._ask(_status, event)
 
 
-def number_of(name: str, letter: str) -> int:
-    """Return the number in an id such as `e12` if it has this letter, else 0 (no row has that)."""
-    digits = name[1:]
-    return int(digits) if name[:1] == letter and digits.isdecimal() and len(digits) < 19 else 0
-
-
 def _history(connection: apsw.Connection, conversation: str, limit: int, before: int) -> list[Line]:
     found = rows(connection, "recent_events", conversation=conversation, before=before, limit=limit)
-    changed = _changes(connection, conversation, before, after=found[-1][0] if found else before)
-    lines: list[Line] = []
-    for number, body, at in found:  # newest first, until there are enough lines
-        event = _event(body)
-        lines += reversed(_said(connection, number))
-        text = changed.get(event.message_id, event.text)
-        if text is not None:
-            lines.append(Line(by="person", text=text, at=at, id=f"e{number}", name=event.sender.name))
-        if len(lines) >= limit:
-            break
-    return lines[:limit][::-1]
-
-
-def _changes(connection: apsw.Connection, conversation: str, before: int, after: int) -> dict[str, str | None]:
-    """Read what messages became: their last text, or None when they were deleted."""
-    found = rows(connection, "recent_changes", conversation=conversation, before=before, after=after)
-    events = [_event(body) for (body,) in found]
-    return {event.message_id: event.text if event.kind == "edit" else None for event in events}
-
-
-def _said(connection: apsw.Connection, event: int) -> list[Line]:
-    said = [(row, _action(row[1])) for row in rows(connection, "said_to", inbox=event)]
-    return [
-        Line(by="bot", text=action.message.text, at=row[2], id=f"d{row[0]}", buttons=action.message.buttons)
-        for row, action in said
-        if isinstance(action, Say)
-    ]
+    after = found[-1][0] if found else before
+    changes = rows(connection, "recent_changes", conversation=conversation, before=before, after=after)
+    said = {row[0]: rows(connection, "said_to", inbox=row[0]) for row in found}
+    return lines(found, said, [body for (body,) in changes], limit)
 
 
 def _trace(connection: apsw.Connection, name: str) -> Trace | None:
     number = number_of(name, "e") or one(connection, "find_by_delivery", id=number_of(name, "d"))
     number = number or one(connection, "find_by_key", key=name) or one(connection, "find_by_message", key=name)
     row = one(connection, "find_event", id=number or 0)
-    if row is None:
-        return None
-    number, account, conversation, kind, key, status, reason, handler, duplicates, *times = row
-    received, authenticated, parsed, accepted, routed, responded = times
-    turn = reason or {"waiting": "waiting", "done": handler or "no turn wanted"}.get(status, status)
-    stages = [
-        Stage(name="receive", at=received, outcome="received"),
-        Stage(name="authenticate", at=authenticated, outcome="genuine"),
-        Stage(name="parse", at=parsed, outcome=f"accepted at {accepted:.3f}"),
-        Stage(name="route", at=routed, outcome=turn),
-        Stage(name="respond", at=responded, outcome=status),
-        *_deliver_stages(connection, number),
-    ]
-    return Trace(
-        id=f"e{number}",
-        account=account,
-        conversation=conversation,
-        kind=kind,
-        key=key,
-        status=status,
-        duplicates=duplicates,
-        stages=tuple(stages),
-    )
-
-
-def _deliver_stages(connection: apsw.Connection, event: int) -> list[Stage]:
-    found = rows(connection, "deliveries_of", inbox=event)
-    if not found:
-        return [Stage(name="deliver", at=None, outcome="nothing to deliver")]
-    return [_deliver_stage(*row) for row in found]
-
-
-def _deliver_stage(number: int, state: str, reason: str, attempts: int, at: float | None, ids: str) -> Stage:
-    known = f" as {ids}" if ids != "[]" else ""
-    because = f": {reason}" if reason else ""
-    return Stage(name="deliver", at=at, outcome=f"d{number} {state}{known}, attempt {attempts}{because}")
+    return None if row is None else trace(row, rows(connection, "deliveries_of", inbox=number))
 
 
 def _parked(connection: apsw.Connection, limit: int) -> list[ParkedRow]:
@@ -168,6 +105,10 @@ def _depths(connection: apsw.Connection, now: float) -> Depths:
 
 def _paused(connection: apsw.Connection, now: float) -> list[tuple[str, str]]:
     return rows(connection, "paused_accounts", now=now)
+
+
+def _owner(connection: apsw.Connection, lease: str, now: float) -> str:
+    return one(connection, "lease_owner", name=lease, now=now) or ""
 
 
 def _payload(connection: apsw.Connection, number: int) -> tuple[str, bytes] | None:

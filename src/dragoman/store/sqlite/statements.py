@@ -1,18 +1,17 @@
 """The statements of `queries.sql` by name, and how to run one."""
 
 import functools
-from importlib import resources
 from typing import Any
 
 import apsw
 
+from dragoman.store.named import named
+
 
 @functools.cache
 def statements() -> dict[str, str]:
-    """Read `queries.sql` once: `-- name: x` starts statement x."""
-    text = (resources.files("dragoman.store.sqlite") / "queries.sql").read_text(encoding="utf-8")
-    blocks = (block.partition("\n") for block in text.split("-- name: ")[1:])
-    return {name.strip(): body.strip() for name, _, body in blocks}
+    """Read the statements once."""
+    return named("dragoman.store.sqlite")
 
 
 def run(connection: apsw.Connection, statement: str, **bindings: Any) -> apsw.Cursor:

@@ -5,15 +5,13 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from dragoman.store.base import Done, Fresh, InDoubt, Once
+from dragoman.store.base import GRACE, Done, Fresh, InDoubt, Once
 from dragoman.store.sqlite import outbox
-from dragoman.store.sqlite.reader import number_of
 from dragoman.store.sqlite.statements import one, rows, run
+from dragoman.store.stored import encode, number_of
 
 BATCH: Final = 500
 """Rows that one pruning transaction looks at: small, so that messages never wait for it."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 def park(connection: apsw.Connection, account: str, raw: bytes, reason: str, now: float) -> str:
@@ -49,7 +47,17 @@ def begin(connection: apsw.Connection, turn: str, name: str, arguments: str, now
 
 def finish(connection: apsw.Connection, turn: str, name: str, result: Any) -> None:
     """Journal a step's result."""
-    run(connection, "finish_once", turn=turn, name=name, result=_encode(result).decode())
+    run(connection, "finish_once", turn=turn, name=name, result=encode(result))
+
+
+def lease(connection: apsw.Connection, name: str, owner: str, seconds: float, now: float) -> int:
+    """Take or prolong a named lease; returns its fence, 0 when another has it."""
+    return one(connection, "take_lease", name=name, owner=owner, until=now + seconds, now=now, grace=GRACE) or 0
+
+
+def let_go(connection: apsw.Connection, name: str, owner: str) -> None:
+    """End a named lease."""
+    run(connection, "drop_lease", name=name, owner=owner)
 
 
 def keep(connection: apsw.Connection, name: str, value: str) -> None:

@@ -1,0 +1,410 @@
+"""The line on PostgreSQL: any number of replicas, row locks, leases on the database's clock, group commit.
+
+Where the promises are kept: an event is stored once and in order in `inbox.accept`; one turn at a time by lease and
+fence in `inbox.claim` and `inbox.commit`; a conversation's replies leave one after the other by its lane in
+`outbox.take` and `outbox.settle`; what an answer lost on the way leaves in doubt is resolved by looking, here.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+import socket
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, Self
+
+from dragoman import telemetry
+from dragoman.adapter import Receipt
+from dragoman.errors import StoreAway, StoreError
+from dragoman.model import Delivery
+from dragoman.store.base import Accepted, Claim, Decision, Handled, Once, Parked, Settled, Times, Wake
+from dragoman.store.postgres import inbox, opening, outbox, upkeep
+from dragoman.store.postgres.bell import Bell, Hint
+from dragoman.store.postgres.group import Group
+from dragoman.store.postgres.pool import Pool, Unfit
+from dragoman.store.postgres.reader import PostgresReader
+
+LOOK_AGAIN: Final = 0.25
+"""Seconds after which a waiter looks at the row itself, should the hint not come."""
+RESOLVE: Final = 20.0
+"""Seconds that an unanswered commit is resolved for: less than its claim's lease."""
+COUNT: Final = 1.0
+"""Seconds between two counts of what waits."""
+ALIVE: Final = 15.0
+"""Seconds after its last beat at which a replica counts as gone."""
+
+log = telemetry.logger("store")
+
+
+def _names(endings: Sequence[inbox.Ending]) -> list[str]:
+    return [ending.claim.conversation for ending in endings]
+
+
+class PostgresStore:
+    """The store of many machines; `reader` answers questions beside the line."""
+
+    def __init__(self, pool: Pool, clock: Callable[[], float], owner: str) -> None:
+        self.reader = PostgresReader(pool)
+        self.owner = owner
+        self.most_waiting = 50_000
+        self.heard: Callable[[str], None] = lambda _: None
+        """Called with what another replica told everyone."""
+        self.missed: Callable[[], None] = lambda: None
+        """Called when something that was told may have been missed."""
+        self._pool = pool
+        self._clock = clock
+        self._bell: Bell | None = None
+        self._hints: dict[Wake, asyncio.Event] = {"work": asyncio.Event(), "deliver": asyncio.Event()}
+        self._finishing: dict[int, set[asyncio.Future[None]]] = {}
+        self._claims: dict[str, int] = {}
+        self._sending: set[int] = set()
+        self._suspect = ("", 0.0)
+        self._waiting = 0
+        self._counted = -COUNT
+        self._counting: asyncio.Task[None] | None = None
+        self._doubt = False
+        self._accepting = Group(self._accept)
+        self._committing = Group(self._commit)
+        self._settling = Group(self._settle)
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        clock: Callable[[], float],
+        *,
+        connections: int = 4,
+        given: Callable[[], float] | None = None,
+    ) -> Self:
+        """Open the database and bring its schema up; `clock` is this process's steady clock, in epoch seconds.
+
+        `given` replaces the database's clock (tests). Raises `StoreAway` or `StoreDamaged`.
+        """
+        owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        pool = await Pool.open(url, max(1, connections - 1), f"dragoman {owner}", given)
+        try:
+            await opening.migrate(pool)
+        except StoreError:
+            await pool.close()
+            raise
+        store = cls(pool, clock, owner)
+        store._bell = Bell(pool, url, owner, store._hear, store._gap)
+        return store
+
+    async def close(self) -> None:
+        """Finish what is queued and let the connections go."""
+        for group in (self._accepting, self._committing, self._settling):
+            await group.idle()
+        if self._bell is not None:
+            await self._bell.close()
+        if self._counting is not None:
+            self._counting.cancel()
+        with contextlib.suppress(StoreAway):
+            await self._pool.rows("leave", name=self.owner)
+        await self._pool.close()
+
+    # Hints
+
+    def _hear(self, hint: Hint) -> None:
+        for wake, event in self._hints.items():
+            if wake in hint.wakes:
+                event.set()
+        for number in hint.over:
+            self._finish(number)
+        for told in hint.told:
+            self.heard(told)
+
+    def _gap(self) -> None:
+        """Look at everything again: hints may have been missed."""
+        for event in self._hints.values():
+            event.set()
+        self.missed()
+
+    def _wake(self, wake: Wake, *, others: bool = True) -> None:
+        self._hints[wake].set()
+        if others and self._bell is not None:
+            self._bell.ring(wake)
+
+    async def tell(self, text: str) -> None:
+        """Tell all other replicas; what is longer than some 5,000 bytes does not reach them."""
+        if self._bell is not None:
+            self._bell.ring(told=text)
+
+    async def beat(self, roles: str) -> int:
+        """Say that this replica lives; returns how many do."""
+        await self._pool.rows("beat", name=self.owner, roles=roles)
+        alive = len(await self._pool.rows("replicas", alive=ALIVE))
+        if self._bell is not None:
+            self._bell.alone = alive <= 1
+        return alive
+
+    # The inbox
+
+    async def accept(
+        self, account: str, receipt: Receipt, times: Times, keep: Mapping[str, str] | None = None
+    ) -> tuple[Accepted, ...]:
+        """Store a receipt's events once per key, with `keep` in the same transaction. The promise."""
+        if not receipt.events and not keep:
+            return ()
+        accepted = await self._accepting.do(inbox.Arrival(account, receipt, times, keep or {}))
+        fresh = sum(
+            event.wants_turn and not item.duplicate for item, event in zip(accepted, receipt.events, strict=True)
+        )
+        if fresh:
+            self._waiting += fresh
+            self._wake("work")
+        return accepted
+
+    async def _accept(self, arrivals: Sequence[inbox.Arrival]) -> Sequence[tuple[Accepted, ...]]:
+        return await inbox.accept(self._pool, arrivals)
+
+    async def park(self, account: str, raw: bytes, reason: str) -> str:
+        """Set an authentic payload that we do not understand aside; returns its id."""
+        return await upkeep.park(self._pool, account, raw, reason)
+
+    async def claim(self, limit: int) -> Sequence[Claim]:
+        """Take up to `limit` conversations that have something to do; counts the attempt first."""
+        await self._clear_doubt()
+        now = self._clock()
+        try:
+            claims = await inbox.claim(self._pool, limit, self.owner, suspects=self._suspect[1] <= now)
+        except StoreAway:
+            self._doubt = True
+            raise
+        if claims.suspect:
+            self._suspect = (claims.suspect, now + inbox.LEASE)
+        self._claims |= {claim.conversation: claim.fence for claim in claims.taken}
+        for event in claims.parked:
+            self._over(event)
+        return claims.taken
+
+    async def _clear_doubt(self) -> None:
+        """After an answer was lost on the way: give back what was taken for us and never reached us."""
+        if not self._doubt:
+            return
+        names, fences = list(self._claims), list(self._claims.values())
+        await self._pool.rows("release_orphans", owner=self.owner, conversations=names, fences=fences)
+        await outbox.give_back_orphans(self._pool, self.owner, self._sending)
+        self._doubt = False
+
+    async def renew(self, claim: Claim) -> bool:
+        """Prolong a claim; False when it is no longer ours."""
+        mine = {"conversation": claim.conversation, "fence": claim.fence}
+        now = self._clock()
+        renewed = await self._pool.one("renew", **mine, lease=inbox.LEASE) is not None
+        if renewed and self._suspect[0] == claim.conversation:
+            self._suspect = (claim.conversation, now + inbox.LEASE)
+        return renewed
+
+    async def release(self, claim: Claim) -> None:
+        """Give a claim back untouched, as if it had not been taken."""
+        await self._pool.rows("release", conversation=claim.conversation, fence=claim.fence)
+        self._let_go(claim)
+        self._wake("work")
+
+    async def commit(self, claim: Claim, handled: Handled) -> None:
+        """Store state, outbox and memories together and finish the event; raises `LostLease`."""
+        try:
+            more = await self._committing.do(inbox.Ending(claim, handled))
+        except StoreError:
+            self._let_go(claim)
+            raise
+        self._let_go(claim)
+        if more:
+            self._wake("work", others=False)
+        self._over(handled.id, tell=claim.events[0].event.hold > 0)
+        if handled.outgoing:
+            self._wake("deliver")
+
+    async def _commit(self, endings: Sequence[inbox.Ending]) -> Sequence[int | Exception]:
+        """Commit turns; when no answer comes, look whether it happened, as long as the claims may hold."""
+        deadline = self._clock() + RESOLVE
+        finished: set[str] = set()
+        while True:
+            left = [ending for ending in endings if ending.claim.conversation not in finished]
+            try:
+                results = dict(zip(_names(left), await inbox.commit(self._pool, left), strict=True)) if left else {}
+                return [results.get(name, 1) for name in _names(endings)]
+            except Unfit:
+                raise
+            except StoreAway:
+                if self._clock() > deadline:
+                    raise
+            await asyncio.sleep(0.1 + random.random() * 0.4)  # noqa: S311 - a pause, not a secret
+            with contextlib.suppress(StoreAway):
+                finished |= await inbox.committed(self._pool, left)
+
+    async def retry(self, claim: Claim, after: float, reason: str) -> bool:
+        """Note an error and try again later; parks the event at the fifth and returns True."""
+        parked = await inbox.retry(self._pool, claim, after, reason)
+        self._let_go(claim)
+        if parked:
+            self._over(claim.events[0].id, tell=claim.events[0].event.hold > 0)
+        return parked
+
+    def _let_go(self, claim: Claim) -> None:
+        self._claims.pop(claim.conversation, None)
+        if self._suspect[0] == claim.conversation:
+            self._suspect = ("", 0.0)
+            self._wake("work", others=False)
+
+    def _over(self, event: int, *, tell: bool = True) -> None:
+        """Note that an event's turn is over, here and (for a request that is held elsewhere) at the others."""
+        self._waiting = max(0, self._waiting - 1)
+        self._finish(event)
+        if tell and self._bell is not None:
+            self._bell.ring(over=event)
+
+    def _finish(self, event: int) -> None:
+        for future in self._finishing.pop(event, ()):
+            if not future.done():
+                future.set_result(None)
+
+    async def finished(self, event: int, seconds: float) -> bool:
+        """Wait until an event's turn is over (done or parked); False when the time is up."""
+        future = asyncio.get_running_loop().create_future()
+        self._finishing.setdefault(event, set()).add(future)
+        try:
+            async with asyncio.timeout(seconds):
+                while not future.done() and await self.reader.status(event) == "waiting":
+                    await asyncio.wait([future], timeout=LOOK_AGAIN)
+        except TimeoutError:
+            return False
+        finally:
+            waiters = self._finishing.get(event, set())
+            waiters.discard(future)
+            if not waiters:
+                self._finishing.pop(event, None)
+        return True
+
+    async def once(self, turn: str, name: str, arguments: str) -> Once:
+        """Begin a journaled step of a turn."""
+        return await upkeep.begin(self._pool, turn, name, arguments)
+
+    async def done(self, turn: str, name: str, result: Any) -> None:
+        """Journal the result of a step."""
+        await upkeep.finish(self._pool, turn, name, result)
+
+    # The outbox
+
+    async def take(self, limit: int, busy: Collection[str] = ()) -> Sequence[Delivery]:
+        """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent."""
+        await self._clear_doubt()
+        before = self._clock()
+        try:
+            taken = await outbox.take(self._pool, limit, busy, self.owner, before)
+        except StoreAway:
+            self._doubt = True
+            raise
+        self._sending |= {delivery.id for delivery in taken}
+        return taken
+
+    async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:
+        """Record what came of a delivery; the conversation's next one leaves after `pace` seconds.
+
+        False when the delivery was taken up by another since.
+        """
+        mine = await self._settling.do(outbox.Settling(delivery, decision, pace))
+        self._sending.discard(delivery.id)
+        if isinstance(decision, Settled | Parked):
+            self._wake("deliver", others=False)
+        return mine
+
+    async def _settle(self, settlings: Sequence[outbox.Settling]) -> Sequence[bool | Exception]:
+        return await outbox.settle(self._pool, settlings)
+
+    async def prolong(self, deliveries: Sequence[int]) -> None:
+        """Say that these deliveries are still being sent."""
+        await outbox.prolong(self._pool, deliveries, self.owner)
+
+    async def reply(self, event: int) -> Sequence[Delivery]:
+        """Take the replies to an event that are not sent yet, for the response of the request that waits for them."""
+        taken = await outbox.reply(self._pool, event, self.owner, self._clock())
+        self._sending |= {delivery.id for delivery in taken}
+        return taken
+
+    async def replies(self, event: int) -> Sequence[Delivery]:
+        """Read the replies to an event that were sent, are being sent, or were parked since."""
+        return await outbox.replies(self._pool, event, self._clock())
+
+    async def hand_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Return taken deliveries whose sending did not begin, for the later path."""
+        await outbox.hand_back(self._pool, deliveries)
+        self._sending -= {delivery.id for delivery in deliveries}
+
+    async def sweep(self) -> int:
+        """Take up what an interrupted sender left behind, whichever replica it was."""
+        return await outbox.sweep(self._pool)
+
+    # Beside the line
+
+    async def lease(self, name: str, owner: str, seconds: float) -> int:
+        """Take or prolong a named lease; returns its fence, 0 while another owner has it."""
+        return await upkeep.lease(self._pool, name, owner, seconds)
+
+    async def let_go(self, name: str, owner: str) -> None:
+        """End a lease, if it is this owner's, so that the next one need not wait."""
+        await self._pool.rows("drop_lease", name=name, owner=owner)
+
+    async def reserve(self, name: str, count: int, seconds: float) -> float:
+        """Reserve the next free slot of a pace that all replicas share; returns the seconds until it."""
+        return await upkeep.reserve(self._pool, name, count, seconds)
+
+    async def recall(self, name: str) -> str:
+        """Read a kept value; empty when there is none."""
+        return await upkeep.recall(self._pool, name)
+
+    async def keep(self, name: str, value: str) -> None:
+        """Keep a value under a name."""
+        await upkeep.keep(self._pool, name, value)
+
+    async def memory(self, person: str, key: str) -> Any:
+        """Read what is remembered of a person; None when nothing is."""
+        return await upkeep.memory(self._pool, person, key)
+
+    async def resume(self, account: str) -> None:
+        """End an account's pause."""
+        await self._pool.rows("resume", account=account)
+        self._wake("deliver")
+
+    async def redrive(self, parked: str) -> str:
+        """Put something parked back to work; returns what it was, raises `LookupError`."""
+        kind = await upkeep.redrive(self._pool, parked)
+        self._waiting += kind == "event"
+        for wake in self._hints:
+            self._wake(wake)
+        return kind
+
+    async def prune(self, before: float, raw_before: float) -> int:
+        """Delete settled rows and raw payloads older than these times, in small batches; returns how many."""
+        deleted, after, more = 0, 0, True
+        while more:
+            after, batch = await upkeep.prune_events(self._pool, before, after)
+            deleted, more = deleted + batch, after > 0
+        more = True
+        while more:
+            rest = await upkeep.prune_rest(self._pool, before, raw_before)
+            deleted, more = deleted + rest, rest >= upkeep.BATCH
+        return deleted
+
+    async def wait(self, wake: Wake, seconds: float) -> None:
+        """Sleep until there may be something to do; a hint, polling is the truth."""
+        hint = self._hints[wake]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await hint.wait()
+        hint.clear()
+
+    def full(self) -> str:
+        """Say why no more can be accepted now; empty when it can. What all replicas have is counted now and then."""
+        if self._clock() - self._counted >= COUNT and (self._counting is None or self._counting.done()):
+            self._counted = self._clock()
+            self._counting = asyncio.get_running_loop().create_task(self._count())
+        if self._waiting >= self.most_waiting:
+            return f"{self._waiting} messages wait already"
+        return ""
+
+    async def _count(self) -> None:
+        with contextlib.suppress(StoreAway):
+            self._waiting = int(await self._pool.one("waiting_events"))

@@ -1,0 +1,129 @@
+"""Hints between replicas by NOTIFY: something may be ready, a turn is over, a frame for who is connected there.
+
+A hint that is lost costs latency only: polling is the truth. NOTIFY takes a lock of the whole database at its commit,
+so it never rides in a transaction of the line: the first hint leaves at once, later ones are collected.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+from asyncpg.connect_utils import SessionAttribute
+
+from dragoman import telemetry
+from dragoman.errors import StoreAway
+from dragoman.store.postgres.pool import AWAY, CONNECT, Pool, session_settings
+
+PERIOD: Final = 0.1
+"""Seconds between two notifications of one replica, at least."""
+LARGEST: Final = 7000
+"""Bytes of one notification; PostgreSQL takes 8,000."""
+ALIVE: Final = 10.0
+"""Seconds between two looks whether the listening connection still answers."""
+
+log = telemetry.logger("store.bell")
+
+
+class Hint(msgspec.Struct, omit_defaults=True):
+    """What one notification says; `sender` leaves it out for itself."""
+
+    sender: str
+    wakes: list[str] = []
+    over: list[int] = []
+    told: list[str] = []
+
+
+class Bell:
+    """Rings for the other replicas, and hears them."""
+
+    def __init__(self, pool: Pool, url: str, owner: str, hear: Callable[[Hint], None], gap: Callable[[], None]) -> None:
+        """`hear` takes another replica's hint; `gap` is called when hints may have been missed."""
+        self._pool = pool
+        self._url = url
+        self._owner = owner
+        self._hear = hear
+        self._gap = gap
+        self._next = Hint(owner)
+        self._ringing: asyncio.Task[None] | None = None
+        self._listening = asyncio.create_task(self._listen())
+        self.alone = False
+        """True while no other replica lives: then there is nobody to ring for."""
+
+    async def close(self) -> None:
+        """Stop ringing and listening."""
+        tasks = [task for task in (self._ringing, self._listening) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def ring(self, *wakes: str, over: int = 0, told: str = "") -> None:
+        """Say that there may be something to do, that an event's turn is over, or what is told to all."""
+        if self.alone:
+            return
+        self._next.wakes += [wake for wake in wakes if wake not in self._next.wakes]
+        self._next.over += [over] if over else []
+        self._next.told += [told] if told else []
+        if self._ringing is None or self._ringing.done():
+            self._ringing = asyncio.create_task(self._ring())
+
+    async def _ring(self) -> None:
+        while self._next != Hint(self._owner):
+            hint, self._next = self._next, Hint(self._owner)
+            for payload in _payloads(hint):
+                with contextlib.suppress(StoreAway):
+                    async with self._pool.session() as session:
+                        await session.ask("SELECT pg_notify('dragoman_' || current_schema(), $1)", payload)
+            await asyncio.sleep(PERIOD)
+
+    async def _listen(self) -> None:
+        """Listen until cancelled, over a connection of its own that is made again when it dies."""
+        failures = 0
+        while True:
+            try:
+                await self._hold()
+                failures = 0
+            except AWAY as error:
+                failures += 1
+                log.warning("bell.silent", reason=type(error).__name__)
+            await asyncio.sleep(min(5.0, 0.2 * 2.0 ** min(failures, 5)) * (0.5 + random.random() / 2))  # noqa: S311 - jitter
+
+    async def _hold(self) -> None:
+        connection: Any = await asyncpg.connect(
+            self._url,
+            timeout=CONNECT,
+            command_timeout=CONNECT,
+            target_session_attrs=SessionAttribute.read_write,
+            server_settings=session_settings(f"dragoman bell {self._owner}"),
+        )
+        try:
+            channel = await connection.fetchval("SELECT 'dragoman_' || current_schema()")
+            await connection.add_listener(channel, self._heard)
+            self._gap()
+            while True:
+                await asyncio.sleep(ALIVE)
+                await connection.fetchval("SELECT 1")
+        finally:
+            connection.terminate()
+
+    def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        try:
+            hint = msgspec.json.decode(str(payload), type=Hint)
+        except msgspec.DecodeError:
+            return  # another release's word: polling is the truth
+        if hint.sender != self._owner:
+            self._hear(hint)
+
+
+def _payloads(hint: Hint) -> list[str]:
+    """Write a hint as one notification, or in several where it is too long for one."""
+    whole = msgspec.json.encode(hint)
+    if len(whole) <= LARGEST:
+        return [whole.decode()]
+    parts = [Hint(hint.sender, wakes=hint.wakes)]
+    parts += [Hint(hint.sender, over=hint.over[start : start + 300]) for start in range(0, len(hint.over), 300)]
+    parts += [Hint(hint.sender, told=[told]) for told in hint.told]
+    return [text.decode() for part in parts if len(text := msgspec.json.encode(part)) <= LARGEST]

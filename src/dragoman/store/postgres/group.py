@@ -1,0 +1,64 @@
+"""Group commit over a network: what comes while one transaction is under way shares the next one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+from dragoman.errors import StoreAway
+from dragoman.store.postgres.pool import Unfit
+
+I = TypeVar("I")  # noqa: E741 - the item of a group
+R = TypeVar("R")
+
+LARGEST: Final = 256
+"""Items that share one transaction, at most."""
+QUEUE: Final = 10_000
+"""Items that may wait; more are refused as `StoreAway`."""
+
+
+class Group(Generic[I, R]):
+    """Runs items in groups, one group at a time; an item's result or failure is its own."""
+
+    def __init__(self, run: Callable[[Sequence[I]], Awaitable[Sequence[R | Exception]]]) -> None:
+        """`run` takes items and gives a result or an error for each, in their order, or raises for all."""
+        self._run = run
+        self._waiting: list[tuple[I, asyncio.Future[R]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def do(self, item: I) -> R:
+        """Run an item with others; raises what `run` gave or raised for it."""
+        if len(self._waiting) >= QUEUE:
+            raise StoreAway("too many changes wait for the database")
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain())
+        return await future
+
+    async def idle(self) -> None:
+        """Wait until nothing is under way."""
+        while self._task is not None and not self._task.done():
+            await asyncio.wait({self._task})
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
+            results = await self._results([item for item, _ in batch])
+            for (_, future), result in zip(batch, results, strict=True):
+                if future.done():
+                    continue
+                if isinstance(result, Exception):
+                    future.set_exception(result)
+                else:
+                    future.set_result(result)
+
+    async def _results(self, items: Sequence[I]) -> Sequence[R | Exception]:
+        """Run items together; when one of them is unfit, each alone, so that it fails alone."""
+        try:
+            return await self._run(items)
+        except Unfit as error:
+            if len(items) == 1:
+                return [error]
+            return [result for item in items for result in await self._results([item])]
+        except Exception as error:  # noqa: BLE001 - the group's outer loop: the failure goes to who asked
+            return [error] * len(items)

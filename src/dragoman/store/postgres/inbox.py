@@ -1,0 +1,308 @@
+"""The inbox's side of the line: accept, claim, commit, retry, park."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from dragoman.adapter import Receipt
+from dragoman.errors import LostLease
+from dragoman.model import Event
+from dragoman.store.base import Accepted, Claim, Handled, Times
+from dragoman.store.postgres.pool import Pool, Session, columns
+from dragoman.store.stored import encode, read_event, read_state
+
+LEASE: Final = 30.0
+"""Seconds that a claim holds without being renewed."""
+CRASHES: Final = 3
+ERRORS: Final = 5
+LOOKS: Final = 5
+"""Times that conversations are looked for before their rows are given up as deleted under us."""
+
+
+class Arrival(msgspec.Struct):
+    """One receipt to be accepted."""
+
+    account: str
+    receipt: Receipt
+    times: Times
+    keep: Mapping[str, str]
+
+
+def plain(text: str) -> str:
+    """Return a text as PostgreSQL can hold it: its NUL shown by the sign for it."""
+    return text.replace("\0", "\u2400")
+
+
+async def accept(pool: Pool, arrivals: Sequence[Arrival]) -> list[tuple[Accepted, ...]]:
+    """Store receipts' events, each once, and what is to be kept with them, in one transaction."""
+
+    async def work(session: Session) -> list[tuple[Accepted, ...]]:
+        events = [event for arrival in arrivals for event in arrival.receipt.events]
+        await _lock(session, {plain(event.conversation): event.account for event in events if event.wants_turn})
+        numbers = await _add(session, arrivals) if events else {}
+        known = [event for event in events if _name(event) not in numbers]
+        again = {_name(event): numbers[_name(event)] for event in _repeated(events)}
+        if known or again:
+            numbers_before = await _note_duplicates(session, [*known, *_repeated(events)])
+            numbers = {**numbers_before, **numbers}
+        kept = {name: value for arrival in arrivals for name, value in arrival.keep.items()}
+        if kept:
+            await session.rows("set_kept", names=list(kept), values=list(kept.values()))
+        duplicates = {_name(event) for event in known}
+        return _told(arrivals, numbers, duplicates)
+
+    return await pool.transact(work)
+
+
+def _told(
+    arrivals: Sequence[Arrival], numbers: Mapping[tuple[str, str, str], int], duplicates: set[tuple[str, str, str]]
+) -> list[tuple[Accepted, ...]]:
+    """Tell each receipt its events' numbers; a happening that came twice in this very group is new once."""
+    seen = set(duplicates)
+    told: list[tuple[Accepted, ...]] = []
+    for arrival in arrivals:
+        accepted = []
+        for event in arrival.receipt.events:
+            name = _name(event)
+            accepted.append(Accepted(id=numbers[name], duplicate=name in seen))
+            seen.add(name)
+        told.append(tuple(accepted))
+    return told
+
+
+def _name(event: Event) -> tuple[str, str, str]:
+    return event.account, event.kind, plain(event.key)
+
+
+def _repeated(events: Sequence[Event]) -> list[Event]:
+    """Return the events whose happening is in this group already."""
+    seen: set[tuple[str, str, str]] = set()
+    return [event for event in events if _name(event) in seen or seen.add(_name(event))]  # type: ignore[func-returns-value]  # `add` returns None, which is false
+
+
+async def _lock(session: Session, wanted: Mapping[str, str]) -> None:
+    """Lock the conversations' rows in key order, making those that are not there."""
+    conversations = sorted(wanted)
+    for _ in range(LOOKS if conversations else 0):
+        found = {row[0] for row in await session.rows("lock_conversations", conversations=conversations)}
+        missing = [name for name in conversations if name not in found]
+        if not missing:
+            return
+        await session.rows("add_conversations", conversations=missing, accounts=[wanted[name] for name in missing])
+
+
+async def _add(session: Session, arrivals: Sequence[Arrival]) -> dict[tuple[str, str, str], int]:
+    rows = [
+        (
+            event.account,
+            event.kind,
+            plain(event.key),
+            plain(event.conversation),
+            encode(event),
+            event.wants_turn,
+            number,
+            arrival.times.received,
+            arrival.times.authenticated,
+            arrival.times.parsed,
+        )
+        for number, arrival in enumerate(arrivals, 1)
+        for event in arrival.receipt.events
+    ]
+    accounts, kinds, keys, conversations, events, wanted, receipts, received, authenticated, parsed = columns(rows, 10)
+    added = await session.rows(
+        "accept",
+        accounts=accounts,
+        kinds=kinds,
+        keys=keys,
+        conversations=conversations,
+        events=events,
+        wanted=wanted,
+        receipts=receipts,
+        received=received,
+        authenticated=authenticated,
+        parsed=parsed,
+        raws=[arrival.receipt.raw for arrival in arrivals],
+    )
+    return {(account, kind, key): number for number, account, kind, key in added}
+
+
+async def _note_duplicates(session: Session, events: Sequence[Event]) -> dict[tuple[str, str, str], int]:
+    accounts, kinds, keys = columns(sorted({_name(event) for event in events}), 3)
+    found = await session.rows("note_duplicates", accounts=accounts, kinds=kinds, keys=keys)
+    return {(account, kind, key): number for number, account, kind, key in found}
+
+
+class Claims(msgspec.Struct):
+    """What claiming gave: conversations to work on, and events parked for crashing us or for being unreadable."""
+
+    taken: list[Claim]
+    parked: list[int]
+    suspect: str = ""
+
+
+async def claim(pool: Pool, limit: int, owner: str, *, suspects: bool) -> Claims:
+    """Take conversations; an event that was in flight at two crashes is taken alone of its kind."""
+    leased: list[Any] = []
+    claims = Claims([], [])
+    if suspects and (suspect := await pool.rows("claim_suspect", lease=LEASE, owner=owner)):
+        leased += suspect
+        claims.suspect = suspect[0][0]
+    if limit > len(leased):
+        leased += await pool.rows("claim", limit=limit - len(leased), lease=LEASE, owner=owner)
+    if not leased:
+        return claims
+    names, heads = [row[0] for row in leased], [row[5] for row in leased]
+    found = {row[0]: row for row in await pool.rows("head_events", conversations=names, heads=heads)}
+    for row in leased:
+        await _sort(pool, claims, row, found.get(row[0]))
+    return claims
+
+
+async def _sort(pool: Pool, claims: Claims, leased: Any, head: Any) -> None:
+    """Make a claim of a leased conversation, or set aside what stands in its way."""
+    conversation, state, fence, started, errors, _ = leased
+    stored = read_event(head[1], head[2], head[3]) if head is not None else None
+    if head is None:
+        await _settle_pending(pool, conversation, fence)
+    elif started >= CRASHES:
+        claims.parked.append(head[1])
+        await _park(pool, conversation, fence, head[1], f"the process died {CRASHES} times while handling it")
+    elif stored is None:
+        claims.parked.append(head[1])
+        await _park(pool, conversation, fence, head[1], "this release cannot read it")
+    else:
+        claims.taken.append(
+            Claim(
+                conversation=conversation,
+                fence=fence,
+                state=read_state(state),
+                events=(stored,),
+                attempt=started + errors + 1,
+            )
+        )
+        return
+    claims.suspect = "" if claims.suspect == conversation else claims.suspect
+
+
+async def _settle_pending(pool: Pool, conversation: str, fence: int) -> None:
+    async def work(session: Session) -> None:
+        if await session.one("lock_claim", conversation=conversation, fence=fence) is not None:
+            await session.rows("settle_pending", conversation=conversation)
+
+    await pool.transact(work)
+
+
+async def _park(pool: Pool, conversation: str, fence: int, event: int, reason: str) -> None:
+    async def work(session: Session) -> None:
+        if await session.one("lock_claim", conversation=conversation, fence=fence) is not None:
+            await park_head(session, conversation, event, reason)
+
+    await pool.transact(work)
+
+
+async def park_head(session: Session, conversation: str, event: int, reason: str) -> None:
+    """Set a conversation's head event aside, so that the next one can go on."""
+    await session.rows("park_event", event=event, reason=plain(reason))
+    await session.rows("skip_head", conversation=conversation, event=event)
+
+
+class Ending(msgspec.Struct):
+    """One turn to be committed."""
+
+    claim: Claim
+    handled: Handled
+
+
+async def commit(pool: Pool, endings: Sequence[Ending]) -> list[int | Exception]:
+    """Finish turns in one statement: state, outbox and memories; gives how many events still wait, or `LostLease`."""
+    turns = [
+        (
+            ending.claim.conversation,
+            ending.claim.fence,
+            ending.handled.id,
+            encode(ending.handled.state),
+            ending.handled.handler,
+            ending.handled.routed_at,
+            ending.handled.responded_at,
+        )
+        for ending in endings
+    ]
+    conversations, fences, events, states, handlers, routed, responded = columns(turns, 7)
+    finished = await pool.rows(
+        "commit",
+        conversations=conversations,
+        fences=fences,
+        events=events,
+        states=states,
+        handlers=handlers,
+        routed=routed,
+        responded=responded,
+        **_said(endings),
+        **_remembered(endings),
+    )
+    pending = dict(finished)
+    lost = LostLease("the conversation was taken over")
+    return [pending.get(ending.claim.conversation, lost) for ending in endings]
+
+
+def _said(endings: Sequence[Ending]) -> dict[str, list[Any]]:
+    rows = [
+        (
+            outgoing.key,
+            ending.handled.id,
+            outgoing.address.account,
+            ending.claim.conversation,
+            encode(outgoing.action),
+            encode(outgoing.address),
+            outgoing.cls,
+            outgoing.hold,
+            outgoing.window,
+            outgoing.sure_for,
+            outgoing.fresh_for,
+            ending.handled.received_at,
+        )
+        for ending in endings
+        for outgoing in ending.handled.outgoing
+    ]
+    names = (
+        "keys inboxes accounts lanes actions addresses classes holds windows sure_for fresh_for received".split()  # noqa: SIM905 - one line reads better
+    )
+    return dict(zip(names, columns(rows, len(names)), strict=True))
+
+
+def _remembered(endings: Sequence[Ending]) -> dict[str, list[Any]]:
+    rows = [
+        (ending.claim.conversation, plain(memory.person), plain(memory.key), encode(memory.value))
+        for ending in endings
+        for memory in ending.handled.memories
+    ]
+    return dict(zip(("memory_of", "people", "memory_keys", "memories"), columns(rows, 4), strict=True))
+
+
+async def committed(pool: Pool, endings: Sequence[Ending]) -> set[str]:
+    """Look which of these turns are finished by us: an answer was lost on the way."""
+    events = [ending.handled.id for ending in endings]
+    fences = [ending.claim.fence for ending in endings]
+    return {row[0] for row in await pool.rows("committed", events=events, fences=fences)}
+
+
+async def retry(pool: Pool, claimed: Claim, after: float, reason: str) -> bool:
+    """Note an error; at the last one the event is parked, and True is returned."""
+
+    async def work(session: Session) -> bool:
+        errors = await session.one(
+            "note_error",
+            conversation=claimed.conversation,
+            fence=claimed.fence,
+            after=after,
+            reason=plain(reason),
+        )
+        if errors is None:
+            raise LostLease(f"{claimed.conversation} was taken over")
+        if errors < ERRORS:
+            return False
+        await park_head(session, claimed.conversation, claimed.events[0].id, f"failed {ERRORS} times: {reason}")
+        return True
+
+    return await pool.transact(work)

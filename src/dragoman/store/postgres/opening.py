@@ -1,0 +1,49 @@
+"""Opening the database: which schema it has, and bringing it up, one replica at a time."""
+
+import asyncio
+import random
+from typing import Final
+
+from dragoman import crypto
+from dragoman.errors import StoreAway, StoreDamaged
+from dragoman.store.named import numbered
+from dragoman.store.postgres.pool import Pool, Session
+
+LOCK: Final = 0x64726167
+"""The advisory lock of migrations ("drag"), within the schema's own number."""
+PATIENCE: Final = 30.0
+"""Seconds that another replica's migration is waited for."""
+
+TABLE: Final = """
+CREATE TABLE IF NOT EXISTS migration (number integer PRIMARY KEY, name text NOT NULL, digest text NOT NULL)
+"""
+
+
+async def migrate(pool: Pool) -> None:
+    """Bring the schema up under an advisory lock, all of it or nothing.
+
+    A schema that is newer than we are is used as it is: migrations only add, and the release before runs on them.
+    Raises `StoreDamaged` when a migration is not the one that we ship, `StoreAway`.
+    """
+    for _ in range(int(PATIENCE)):
+        if await pool.transact(_locked):
+            return
+        await asyncio.sleep(0.5 + random.random())  # noqa: S311 - a pause, not a secret
+    raise StoreAway("another replica has been changing the schema for too long")
+
+
+async def _locked(session: Session) -> bool:
+    """Migrate if the lock is free; False when another replica has it. The transaction's end lets it go."""
+    held = await session.ask("SELECT pg_try_advisory_xact_lock($1, hashtext(current_schema()))", LOCK)
+    if not held[0][0]:
+        return False
+    await session.script(TABLE)
+    done: dict[int, str] = {row[0]: row[1] for row in await session.ask("SELECT number, digest FROM migration")}
+    for number, (name, sql) in sorted(numbered("postgres").items()):
+        digest = crypto.sha256_hex(sql.encode())
+        if done.get(number, digest) != digest:
+            raise StoreDamaged(f"the database's migration {name} is not the one that this release ships")
+        if number not in done:
+            await session.script(sql)
+            await session.ask("INSERT INTO migration VALUES ($1, $2, $3)", number, name, digest)
+    return True

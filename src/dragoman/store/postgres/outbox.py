@@ -1,0 +1,222 @@
+"""The outbox's side of the line: take, settle, and what an interrupted sender leaves behind.
+
+A conversation's deliveries are its lane: `lane.waiting` counts them, `lane.ready_at` says when the next one may be
+taken, and `lane.holder` is the one under way, which must be settled first.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from dragoman.model import Delivery
+from dragoman.store.base import Decision, Later, Parked, Pause, Settled
+from dragoman.store.postgres.inbox import plain
+from dragoman.store.postgres.pool import Pool, Session, columns
+from dragoman.store.stored import encode, read_action, read_address, read_ids
+
+LEASE: Final = 15.0
+"""Seconds that a sender has until its delivery counts as interrupted."""
+
+
+class Settling(msgspec.Struct):
+    """One delivery to be settled."""
+
+    delivery: Delivery
+    decision: Decision
+    pace: float
+
+
+class Changed(msgspec.Struct):
+    """A delivery whose state changed: whether it left its lane, and when the lane may go on."""
+
+    id: int
+    conversation: str
+    gone: bool
+    at: float
+
+
+def _changed(rows: Sequence[Any]) -> list[Changed]:
+    return [Changed(*row) for row in rows]
+
+
+async def _free(session: Session, changed: Sequence[Changed]) -> None:
+    """Let the lanes of changed deliveries go on."""
+    if changed:
+        rows = [(row.id, row.conversation, row.gone, row.at) for row in changed]
+        ids, conversations, gone, at = columns(rows, 4)
+        await session.rows("free_lanes", ids=ids, conversations=conversations, gone=gone, at=at)
+
+
+async def _lock(session: Session, conversations: Collection[str]) -> None:
+    await session.rows("lock_lanes", conversations=sorted(set(conversations)))
+
+
+async def take(pool: Pool, limit: int, busy: Collection[str], owner: str, now: float) -> list[Delivery]:
+    """Mark deliveries as being sent, at most one of a conversation and none of a busy account, and return them."""
+    rows = await pool.rows("take", limit=limit, busy=list(busy), owner=owner, lease=LEASE)
+    taken: list[Delivery] = []
+    for row in rows:
+        try:
+            taken.append(_delivery(row, now))
+        except msgspec.DecodeError:
+            await _park_unreadable(pool, row[0], row[4])
+    return taken
+
+
+def _delivery(row: Any, now: float, *, taken: bool = True) -> Delivery:
+    """Read a row; times that come relative to the database's clock are put on ours."""
+    number, key, action, address, conversation, cls, attempts, fence, age, received_at, left, ids = row
+    return Delivery(
+        id=number,
+        key=key,
+        action=read_action(action),
+        address=read_address(address),
+        conversation=conversation,
+        cls=cls,
+        attempt=attempts,
+        fence=fence,
+        at=now + age,
+        received_at=received_at,
+        not_after=now + left,
+        until=now + LEASE if taken else 0.0,
+        ids=read_ids(ids),
+    )
+
+
+async def _park_unreadable(pool: Pool, number: int, conversation: str) -> None:
+    async def work(session: Session) -> None:
+        await _lock(session, [conversation])
+        await _free(session, _changed(await session.rows("park_unreadable", id=number)))
+
+    await pool.transact(work)
+
+
+async def give_back_orphans(pool: Pool, owner: str, known: Collection[int]) -> int:
+    """Return deliveries that are marked as ours and that we never heard of."""
+
+    async def work(session: Session) -> int:
+        changed = _changed(await session.rows("give_back_orphans", owner=owner, ids=list(known)))
+        await _lock(session, [row.conversation for row in changed])
+        await _free(session, changed)
+        return len(changed)
+
+    return await pool.transact(work)
+
+
+async def prolong(pool: Pool, deliveries: Collection[int], owner: str) -> set[int]:
+    """Give the sends that are under way more time; returns those that are still ours."""
+    return {row[0] for row in await pool.rows("prolong", ids=list(deliveries), lease=LEASE, owner=owner)}
+
+
+async def settle(pool: Pool, settlings: Sequence[Settling]) -> list[bool | Exception]:
+    """Record what came of deliveries, in one transaction; False for those that are no longer ours."""
+    rows = [_settling(settling) for settling in settlings]
+    ids, fences, states, reasons, after, uncounted, moved, platform_ids = columns(rows, 8)
+
+    async def work(session: Session) -> list[bool | Exception]:
+        await _lock(session, [settling.delivery.conversation for settling in settlings])
+        changed = _changed(
+            await session.rows(
+                "settle",
+                ids=ids,
+                fences=fences,
+                states=states,
+                reasons=reasons,
+                after=after,
+                uncounted=uncounted,
+                moved=moved,
+                platform_ids=platform_ids,
+            )
+        )
+        await _free(session, changed)
+        mine = {row.id for row in changed}
+        await _pause(session, [settling for settling in settlings if settling.delivery.id in mine])
+        if len(mine) < len(settlings):
+            mine |= {row[0] for row in await session.rows("settled_before", ids=ids, fences=fences)}
+        return [settling.delivery.id in mine for settling in settlings]
+
+    return await pool.transact(work)
+
+
+def _settling(settling: Settling) -> tuple[Any, ...]:
+    """Return a row: id, fence, state, reason, seconds until the lane goes on, uncounted, new address, ids."""
+    delivery, decision = settling.delivery, settling.decision
+    name = (delivery.id, delivery.fence)
+    match decision:
+        case Settled(ids=ids):
+            return (*name, "sent", "", settling.pace, 0, None, encode(ids))
+        case Parked(reason=reason):
+            return (*name, "parked", plain(reason), settling.pace, 0, None, None)
+        case Pause(reason=reason):
+            return (*name, "pending", plain(reason), 0.0, 1, None, None)
+        case Later(after=after, reason=reason, attempted=attempted, address=address):
+            moved = encode(address) if address else None
+            return (*name, "pending", plain(reason), after, int(not attempted), moved, None)
+
+
+async def _pause(session: Session, settlings: Sequence[Settling]) -> None:
+    for settling in settlings:
+        if isinstance(settling.decision, Pause):
+            account, decision = settling.delivery.address.account, settling.decision
+            await session.rows("pause", account=account, after=decision.after, reason=plain(decision.reason))
+
+
+async def reply(pool: Pool, event: int, owner: str, now: float) -> list[Delivery]:
+    """Take all withheld replies to an event at once, for the held request's response; the last one holds the lane."""
+
+    async def work(session: Session) -> list[Delivery]:
+        conversation = await session.one("lane_of", inbox=event)
+        if conversation is None:
+            return []
+        await _lock(session, [conversation])
+        rows = await session.rows("take_replies", inbox=event, owner=owner, lease=LEASE)
+        taken = sorted((_delivery(row, now) for row in rows), key=lambda delivery: delivery.id)
+        if taken:
+            await session.rows("hold_lane", conversation=conversation, holder=taken[-1].id)
+        return taken
+
+    return await pool.transact(work)
+
+
+async def replies(pool: Pool, event: int, now: float) -> list[Delivery]:
+    """Read the replies to an event that were sent."""
+    return [_delivery(row, now, taken=False) for row in await pool.rows("sent_replies", inbox=event)]
+
+
+async def hand_back(pool: Pool, deliveries: Sequence[Delivery]) -> None:
+    """Return taken deliveries whose sending never began."""
+
+    async def work(session: Session) -> None:
+        await _lock(session, [delivery.conversation for delivery in deliveries])
+        ids, fences = [delivery.id for delivery in deliveries], [delivery.fence for delivery in deliveries]
+        await _free(session, _changed(await session.rows("hand_back", ids=ids, fences=fences)))
+
+    await pool.transact(work)
+
+
+async def sweep(pool: Pool) -> int:
+    """Decide about sends that nobody finished: again, or held for the operator."""
+    found = await pool.rows("interrupted")
+    if not found:
+        return 0
+
+    async def work(session: Session) -> int:
+        await _lock(session, [row[1] for row in found])
+        ids = [row[0] for row in found]
+        again = _changed(await session.rows("resend_interrupted", ids=ids))
+        held = _changed(await session.rows("hold_interrupted", ids=ids))
+        await _free(session, [*again, *held])
+        return len(again) + len(held)
+
+    return await pool.transact(work)
+
+
+async def redrive(session: Session, number: int) -> bool:
+    """Put a parked delivery back at its place in the lane; False when there is none."""
+    found = await session.one("redrive_delivery", id=number)
+    if found is None:
+        return False
+    conversation, account = found
+    await session.rows("lengthen_lane", conversation=conversation, account=account)
+    return True

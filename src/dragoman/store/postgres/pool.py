@@ -1,0 +1,224 @@
+"""The connections: bounded, with deadlines, and every failure told as what it means to the line.
+
+A statement that got no answer may have happened: `StoreAway` says that nobody knows, and whoever asked looks
+(`commit`, `settle`, `claim` and `take` do; `accept` is repeated by the platform, and idempotent).
+"""
+
+import asyncio
+import contextlib
+import functools
+import random
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final, Self, TypeVar
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+
+from dragoman import telemetry
+from dragoman.errors import StoreAway
+from dragoman.store.named import named
+
+T = TypeVar("T")
+
+CONNECT: Final = 3.0
+"""Seconds for a new connection."""
+STATEMENT: Final = 5.0
+"""Seconds for one statement, on both sides of the connection."""
+QUEUE: Final = 1.0
+"""Seconds to wait for a free connection; after that the database counts as away."""
+COLLISIONS: Final = 5
+"""Times that a transaction is tried again after a deadlock or a serialization failure."""
+
+PARAMETER: Final = re.compile(r"""(?<![:"]):([a-z_]+)""")  # neither a cast nor the colon in a JSON text
+STALE: Final = (
+    asyncpg.ReadOnlySQLTransactionError,  # the server has become a standby: its successor is elsewhere
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.PostgresConnectionError,
+)
+"""Errors after which no connection of the pool is worth keeping."""
+
+log = telemetry.logger("store")
+
+
+@functools.cache
+def statements() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Read the statements once: text with `$1` for the first name, and the names in order."""
+    return {name: _positional(text) for name, text in named("dragoman.store.postgres").items()}
+
+
+def _positional(text: str) -> tuple[str, tuple[str, ...]]:
+    code = re.sub(r"^--.*\n?", "", text, flags=re.MULTILINE)
+    names = tuple(dict.fromkeys(PARAMETER.findall(code)))
+    return PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", code), names
+
+
+class Session:
+    """A connection for a while: runs named statements."""
+
+    def __init__(self, connection: Any, given: Callable[[], float] | None) -> None:
+        self._connection = connection
+        self._given = given
+
+    async def rows(self, statement: str, **bindings: Any) -> list[Any]:
+        """Run a named statement and return all rows."""
+        text, names = statements()[statement]
+        if "now" in names:
+            bindings["now"] = self._given() if self._given else None
+        found: list[Any] = await self._connection.fetch(text, *(bindings[name] for name in names))
+        return found
+
+    async def one(self, statement: str, **bindings: Any) -> Any:
+        """Run a named statement and return its only row, its only value, or None."""
+        found = await self.rows(statement, **bindings)
+        if not found:
+            return None
+        return found[0][0] if len(found[0]) == 1 else tuple(found[0])
+
+    async def ask(self, text: str, *values: Any) -> list[Any]:
+        """Run a statement that stands beside its use, and return all rows."""
+        found: list[Any] = await self._connection.fetch(text, *values)
+        return found
+
+    async def script(self, text: str) -> None:
+        """Run several statements as they stand."""
+        await self._connection.execute(text)
+
+
+class Pool:
+    """Runs statements and transactions on at most `size` connections."""
+
+    def __init__(self, pool: Any, given: Callable[[], float] | None) -> None:
+        self._pool = pool
+        self._given = given
+
+    @classmethod
+    async def open(cls, url: str, size: int, name: str, given: Callable[[], float] | None) -> Self:
+        """Open the pool; raises `StoreAway` when no connection can be made."""
+        with told():
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size,
+                timeout=CONNECT,
+                command_timeout=STATEMENT,
+                max_inactive_connection_lifetime=60.0,
+                target_session_attrs=SessionAttribute.read_write,
+                server_settings=session_settings(name),
+            )
+        return cls(pool, given)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        try:
+            async with asyncio.timeout(STATEMENT):
+                await self._pool.close()
+        except (TimeoutError, *AWAY):
+            self._pool.terminate()
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Lend a connection; raises `StoreAway` for everything that keeps the database from answering."""
+        try:
+            connection = await self._pool.acquire(timeout=QUEUE)
+        except (TimeoutError, *AWAY) as error:
+            raise self._away(error) from error
+        try:
+            yield Session(connection, self._given)
+        except AWAY as error:
+            raise self._away(error) from error
+        finally:
+            with contextlib.suppress(TimeoutError, *AWAY):
+                await self._pool.release(connection, timeout=QUEUE)
+
+    def _away(self, error: BaseException) -> StoreAway:
+        if isinstance(error, STALE):
+            with contextlib.suppress(asyncpg.InterfaceError):
+                asyncio.ensure_future(self._pool.expire_connections())  # noqa: RUF006 - it only marks them
+        return away(error)
+
+    async def rows(self, statement: str, **bindings: Any) -> list[Any]:
+        """Run one named statement, a transaction of its own, and return all rows."""
+
+        async def run(session: Session) -> list[Any]:
+            return await session.rows(statement, **bindings)
+
+        return await self._again(run, transaction=False)
+
+    async def one(self, statement: str, **bindings: Any) -> Any:
+        """Run one named statement and return its only row, its only value, or None."""
+
+        async def run(session: Session) -> Any:
+            return await session.one(statement, **bindings)
+
+        return await self._again(run, transaction=False)
+
+    async def transact(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Run `work` in one transaction; one that collided with another is tried again."""
+        return await self._again(work, transaction=True)
+
+    async def _again(self, work: Callable[[Session], Awaitable[T]], *, transaction: bool) -> T:
+        for attempt in range(COLLISIONS):
+            try:
+                async with self.session() as session:
+                    if not transaction:
+                        return await work(session)
+                    async with session._connection.transaction():  # noqa: SLF001 - the other half of this module
+                        return await work(session)
+            except Collision as collision:
+                if attempt + 1 == COLLISIONS:
+                    raise StoreAway(str(collision)) from collision
+                await asyncio.sleep(random.random() * 0.05 * (attempt + 1))  # noqa: S311 - a pause, not a secret
+        raise StoreAway("the transaction kept colliding")
+
+
+class Collision(StoreAway):
+    """Two transactions waited for each other; this one lost, and may be tried again."""
+
+
+class Unfit(StoreAway):
+    """A value that the database cannot hold: whoever shares a transaction with it is tried again without it."""
+
+
+AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, UnicodeError)
+
+
+def away(error: BaseException) -> StoreAway:
+    """Word an error of the driver without the row's values."""
+    if isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError):
+        return Collision(f"the database says {type(error).__name__}")
+    if isinstance(error, asyncpg.DataError | UnicodeError):
+        return Unfit(f"the database cannot hold a value: {type(error).__name__}")
+    if isinstance(error, asyncpg.PostgresError):
+        return StoreAway(f"the database says {type(error).__name__} ({error.sqlstate})")
+    return StoreAway(f"the database does not answer: {type(error).__name__}")
+
+
+@contextlib.contextmanager
+def told() -> Any:
+    """Turn what the driver raises into `StoreAway`."""
+    try:
+        yield
+    except AWAY as error:
+        raise away(error) from error
+
+
+def session_settings(name: str) -> dict[str, str]:
+    """Return what every session asks of the server: deadlines, so that no lock is held by the dead."""
+    return {
+        "application_name": name[:63],
+        "statement_timeout": str(int(STATEMENT * 1000)),
+        "lock_timeout": str(int(STATEMENT * 1000)),
+        "idle_in_transaction_session_timeout": "15000",
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "2",
+        "tcp_keepalives_count": "3",
+        "jit": "off",
+    }
+
+
+def columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    """Turn rows into columns, as `unnest` takes them."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

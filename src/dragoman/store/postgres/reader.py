@@ -1,0 +1,87 @@
+"""The named questions. They share the pool, one at a time, so that no reader starves the line."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from dragoman.model import Line
+from dragoman.store.base import Depths, ParkedRow, Trace
+from dragoman.store.postgres.inbox import plain
+from dragoman.store.postgres.pool import Pool
+from dragoman.store.stored import encode, lines, number_of, trace
+
+
+class PostgresReader:
+    """Answers what history, trace, console and metrics ask."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._turn = asyncio.Semaphore(1)
+
+    async def history(self, conversation: str, limit: int, before: int = 0) -> Sequence[Line]:
+        """Read the last `limit` lines of a conversation, before an event, edits and deletions applied."""
+        span = {"conversation": plain(conversation), "before": before or 1 << 62}
+        async with self._turn:
+            events = await self._pool.rows("recent_events", **span, limit=limit)
+            if not events:
+                return []
+            changes = await self._pool.rows("recent_changes", **span, after=events[-1][0])
+            said: defaultdict[int, list[tuple[int, str, float]]] = defaultdict(list)
+            for event, *reply in await self._pool.rows("said_to", inboxes=[row[0] for row in events]):
+                said[event].append((reply[0], reply[1], reply[2]))
+        return lines([tuple(row) for row in events], said, [row[0] for row in changes], limit)
+
+    async def trace(self, name: str) -> Trace | None:
+        """Find a message by our id (`e12`, `d7`), its key, or its message id, and tell its life."""
+        async with self._turn:
+            number = await self._number(name)
+            row = await self._pool.one("find_event", id=number)
+            if row is None:
+                return None
+            return trace(row, await self._pool.rows("deliveries_of", inbox=number))
+
+    async def _number(self, name: str) -> int:
+        if number := number_of(name, "e"):
+            return number
+        wanted = f'"message_id":{encode(name)}'
+        return (
+            await self._pool.one("find_by_delivery", id=number_of(name, "d"))
+            or await self._pool.one("find_by_key", key=plain(name))
+            or await self._pool.one("find_by_message", wanted=wanted)
+            or 0
+        )
+
+    async def parked(self, limit: int) -> Sequence[ParkedRow]:
+        """List what is set aside, newest first."""
+        found = await self._pool.rows("parked_rows", limit=limit)
+        return [
+            ParkedRow(id=name, kind=kind, account=account, conversation=conversation, reason=reason, at=at)
+            for name, kind, account, conversation, reason, at in found
+        ]
+
+    async def depths(self) -> Depths:
+        """Count what waits."""
+        async with self._turn:
+            return Depths(
+                inbox=await self._pool.one("waiting_events"),
+                outbox=await self._pool.one("waiting_deliveries"),
+                parked=await self._pool.one("parked_count"),
+                oldest=max(0.0, await self._pool.one("oldest_waiting") or 0.0),
+            )
+
+    async def owner(self, lease: str) -> str:
+        """Name who has a lease; empty when nobody has."""
+        return await self._pool.one("lease_owner", name=lease) or ""
+
+    async def paused(self) -> Mapping[str, str]:
+        """Name the paused accounts, with the reason."""
+        return dict(await self._pool.rows("paused_accounts"))
+
+    async def payload(self, parked: str) -> tuple[str, bytes] | None:
+        """Read a parked payload's account and bytes."""
+        found = await self._pool.one("payload", id=number_of(parked, "p"))
+        return None if found is None else (found[0], found[1])
+
+    async def status(self, event: int) -> str:
+        """Read an event's status; empty when it is gone."""
+        return await self._pool.one("event_status", id=event) or ""

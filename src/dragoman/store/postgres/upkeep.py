@@ -1,0 +1,116 @@
+"""What keeps the database healthy and the operator in charge: park, redrive, the journal, leases, paces, pruning."""
+
+from typing import Any, Final
+
+import msgspec
+
+from dragoman.store.base import GRACE, Done, Fresh, InDoubt, Once
+from dragoman.store.postgres import outbox
+from dragoman.store.postgres.inbox import plain
+from dragoman.store.postgres.pool import Pool, Session
+from dragoman.store.stored import encode, number_of
+
+BATCH: Final = 500
+"""Rows that one pruning transaction looks at: small, so that messages never wait for it."""
+
+
+async def park(pool: Pool, account: str, raw: bytes, reason: str) -> str:
+    """Set a payload aside."""
+    return f"p{await pool.one('park_payload', account=account, raw=raw, reason=plain(reason))}"
+
+
+async def redrive(pool: Pool, name: str) -> str:
+    """Put something parked back to work; raises `LookupError`."""
+
+    async def work(session: Session) -> str:
+        number = number_of(name, "e")
+        event = await session.one("redrive_event", id=number)
+        if event is not None:
+            conversation, account = event
+            await session.rows("requeue", conversation=conversation, account=account, event=number)
+            return "event"
+        if await outbox.redrive(session, number_of(name, "d")):
+            return "delivery"
+        if await session.one("drop_payload", id=number_of(name, "p")) is not None:
+            return "payload"
+        raise LookupError(name)
+
+    return await pool.transact(work)
+
+
+async def begin(pool: Pool, turn: str, name: str, arguments: str) -> Once:
+    """Begin a journaled step; one that was begun with other arguments starts afresh."""
+    name, arguments = plain(name), plain(arguments)
+    if await pool.one("begin_once", turn=turn, name=name, arguments=arguments) is not None:
+        return Fresh()
+    known, result = await pool.one("get_once", turn=turn, name=name)
+    if known != arguments:
+        await pool.rows("restart_once", turn=turn, name=name, arguments=arguments)
+        return Fresh()
+    return InDoubt() if result is None else Done(result=msgspec.json.decode(result))
+
+
+async def finish(pool: Pool, turn: str, name: str, result: Any) -> None:
+    """Journal a step's result."""
+    await pool.rows("finish_once", turn=turn, name=plain(name), result=encode(result))
+
+
+async def keep(pool: Pool, name: str, value: str) -> None:
+    """Keep a value under a name."""
+    await pool.rows("set_kept", names=[name], values=[value])
+
+
+async def recall(pool: Pool, name: str) -> str:
+    """Read a kept value."""
+    return await pool.one("get_kept", name=name) or ""
+
+
+async def memory(pool: Pool, person: str, key: str) -> Any:
+    """Read what is remembered of a person."""
+    value = await pool.one("get_memory", person=plain(person), key=plain(key))
+    return None if value is None else msgspec.json.decode(value)
+
+
+async def lease(pool: Pool, name: str, owner: str, seconds: float) -> int:
+    """Take or prolong a named lease; returns its fence, 0 when another has it."""
+    return await pool.one("take_lease", name=name, owner=owner, seconds=seconds, grace=GRACE) or 0
+
+
+async def reserve(pool: Pool, name: str, count: int, seconds: float) -> float:
+    """Reserve the next free slot of a shared pace; returns the seconds until it."""
+    rate = {"name": name, "count": count, "seconds": seconds}
+    wait = await pool.one("reserve", **rate)
+    if wait is None:
+        await pool.rows("pace_row", name=name)
+        wait = await pool.one("reserve", **rate)
+    return max(0.0, wait or 0.0)
+
+
+async def prune_events(pool: Pool, before: float, after: int) -> tuple[int, int]:
+    """Delete one batch of settled events older than `before`, with their replies.
+
+    Returns the number to go on after (0: done), and how many were deleted.
+    """
+    found = await pool.rows("old_events", after=after, limit=BATCH)
+    old = [row for row in found if row[2] < before]
+
+    async def work(session: Session) -> int:
+        gone = [row[0] for row in await session.rows("delete_events", ids=[row[0] for row in old])]
+        await session.rows("delete_replies", ids=gone)
+        names = sorted({row[1] for row in old})
+        idle = [row[0] for row in await session.rows("idle_conversations", conversations=names)]
+        await session.rows("delete_conversations", conversations=idle)
+        await session.rows("delete_lanes", conversations=idle)
+        return len(gone)
+
+    deleted = await pool.transact(work) if old else 0
+    return (old[-1][0] if len(old) == BATCH else 0), deleted
+
+
+async def prune_rest(pool: Pool, before: float, raw_before: float) -> int:
+    """Delete one batch of raw payloads, journal entries and parked payloads; returns the largest batch's size."""
+    sizes = []
+    for statement, limit in (("delete_receipts", raw_before), ("delete_once", before), ("delete_payloads", before)):
+        sizes.append(len(await pool.rows(statement, before=limit, limit=BATCH)))
+    await pool.rows("delete_paces")
+    return max(sizes)

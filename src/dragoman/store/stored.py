@@ -1,0 +1,134 @@
+"""How values lie in a row, on every database: JSON texts, and what reading them back gives."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from dragoman import crypto
+from dragoman.model import Action, Address, Event, Line, Say
+from dragoman.store.base import Stage, Stored, Trace
+
+_encode = msgspec.json.Encoder().encode
+_event = msgspec.json.Decoder(Event).decode
+_action = msgspec.json.Decoder(Action).decode
+_address = msgspec.json.Decoder(Address).decode
+_state = msgspec.json.Decoder(dict[str, Any]).decode
+_ids = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+def encode(value: Any) -> str:
+    """Write a value as JSON."""
+    return _encode(value).decode()
+
+
+def turn_id(event: Event) -> str:
+    """Name the turn of an event: the same in every replay, whichever database it is in."""
+    return crypto.fingerprint(event.account, event.kind, event.key)
+
+
+def read_event(number: int, body: str, received_at: float) -> Stored | None:
+    """Read an event's row; None when another release wrote it in a way that this one does not know."""
+    try:
+        event = _event(body)
+    except msgspec.DecodeError:
+        return None
+    return Stored(id=number, turn=turn_id(event), event=event, received_at=received_at)
+
+
+def read_state(text: str) -> dict[str, Any]:
+    """Read a conversation's state."""
+    return _state(text)
+
+
+def read_action(text: str) -> Action:
+    """Read an action; raises `msgspec.DecodeError`."""
+    action: Action = _action(text)
+    return action
+
+
+def read_address(text: str) -> Address:
+    """Read an address; raises `msgspec.DecodeError`."""
+    return _address(text)
+
+
+def read_ids(text: str) -> tuple[str, ...]:
+    """Read a platform's ids."""
+    return _ids(text)
+
+
+def number_of(name: str, letter: str) -> int:
+    """Return the number in an id such as `e12` if it has this letter, else 0 (no row has that)."""
+    digits = name[1:]
+    return int(digits) if name[:1] == letter and digits.isdecimal() and len(digits) < 19 else 0
+
+
+def lines(
+    events: Iterable[tuple[int, str, float]],
+    said: Mapping[int, Sequence[tuple[int, str, float]]],
+    changes: Iterable[str],
+    limit: int,
+) -> list[Line]:
+    """Tell a conversation, oldest first: its newest events first in `events`, the replies to each by its number.
+
+    `changes` are its edits and deletions, in their order.
+    """
+    changed = _changed(changes)
+    told: list[Line] = []
+    for number, body, at in events:
+        event = _event(body)
+        told += reversed(_replies(said.get(number, ())))
+        text = changed.get(event.message_id, event.text)
+        if text is not None:
+            told.append(Line(by="person", text=text, at=at, id=f"e{number}", name=event.sender.name))
+        if len(told) >= limit:
+            break
+    return told[:limit][::-1]
+
+
+def _changed(changes: Iterable[str]) -> dict[str, str | None]:
+    """Read what messages became: their last text, or None when they were deleted."""
+    events = [_event(body) for body in changes]
+    return {event.message_id: event.text if event.kind == "edit" else None for event in events}
+
+
+def _replies(said: Iterable[tuple[int, str, float]]) -> list[Line]:
+    read = [(number, _action(body), at) for number, body, at in said]
+    return [
+        Line(by="bot", text=action.message.text, at=at, id=f"d{number}", buttons=action.message.buttons)
+        for number, action, at in read
+        if isinstance(action, Say)
+    ]
+
+
+def trace(row: Sequence[Any], deliveries: Collection[Sequence[Any]]) -> Trace:
+    """Tell a message's life from its row (`find_event`) and its replies' (`deliveries_of`)."""
+    number, account, conversation, kind, key, status, reason, handler, duplicates, *times = row
+    received, authenticated, parsed, accepted, routed, responded = times
+    turn = reason or {"waiting": "waiting", "done": handler or "no turn wanted"}.get(status, status)
+    stages = [
+        Stage(name="receive", at=received, outcome="received"),
+        Stage(name="authenticate", at=authenticated, outcome="genuine"),
+        Stage(name="parse", at=parsed, outcome=f"accepted at {accepted:.3f}"),
+        Stage(name="route", at=routed, outcome=turn),
+        Stage(name="respond", at=responded, outcome=status),
+        *(_deliver_stage(*delivery) for delivery in deliveries),
+    ]
+    if not deliveries:
+        stages.append(Stage(name="deliver", at=None, outcome="nothing to deliver"))
+    return Trace(
+        id=f"e{number}",
+        account=account,
+        conversation=conversation,
+        kind=kind,
+        key=key,
+        status=status,
+        duplicates=duplicates,
+        stages=tuple(stages),
+    )
+
+
+def _deliver_stage(number: int, state: str, reason: str, attempts: int, at: float | None, ids: str) -> Stage:
+    known = f" as {ids}" if ids != "[]" else ""
+    because = f": {reason}" if reason else ""
+    return Stage(name="deliver", at=at, outcome=f"d{number} {state}{known}, attempt {attempts}{because}")
