@@ -8,20 +8,27 @@ wants sent goes out as an `Exchange`. `dragoman conformance` certifies it.
 
 import abc
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal, dataclass_transform
 from urllib.parse import quote
 
 import msgspec
 
 from dragoman import text
-from dragoman.errors import Forged, MediaRefused
-from dragoman.model import Attachment, Delivery, Event, Media, Message, Value, setting, split_with
-from dragoman.wire import Exchange, Http, Outcome, Response
+from dragoman.errors import Forged, Malformed, MediaRefused
+from dragoman.model import Attachment, Delivery, Event, Media, Message, Secret, Value, setting, split_with
+from dragoman.wire import Credential, Exchange, Frame, Http, Outcome, Response
 
 __all__ = [
     "Adapter",
+    "Call",
     "Capabilities",
+    "Dial",
+    "Emit",
+    "Ended",
+    "Halt",
+    "Installed",
+    "Keep",
     "Known",
     "Me",
     "Mode",
@@ -29,8 +36,13 @@ __all__ = [
     "Payload",
     "Polled",
     "Probe",
+    "Provider",
     "Rate",
     "Receipt",
+    "Redial",
+    "Send",
+    "Session",
+    "Step",
     "Token",
     "Unit",
     "header",
@@ -90,6 +102,8 @@ class Known(Value):
     now: float
     """Epoch seconds."""
     me: Me = Me()
+    workspaces: dict[str, Me] = {}
+    """Which bot the account is in each workspace that installed it."""
     keys: dict[str, Any] = {}
     cursor: str = ""
     nonce: str = ""
@@ -115,6 +129,13 @@ class Passive(Value):
     hold: float
 
 
+class Ended(Value):
+    """The installation in a workspace has ended, and when: a later one is not meant."""
+
+    workspace: str
+    at: float
+
+
 class Receipt(Value):
     """What one request brought: events, and what to answer at once."""
 
@@ -123,6 +144,8 @@ class Receipt(Value):
     passive: Passive | None = None
     ignored: tuple[str, ...] = ()
     """Why something was left out (`self`, `bot`, `kind:typing`): counted, not stored."""
+    ended: tuple[Ended, ...] = ()
+    """Installations that have ended."""
     malformed: tuple[bytes, ...] = ()
     """Parts that are genuine and not understood, as they came: parked, while the rest goes on."""
     raw: bytes = b""
@@ -141,6 +164,91 @@ class Polled(Value):
     after: float = 0.0
 
 
+class Dial(Value):
+    """Where to open a socket. The address may hold a single-use ticket, so it is a secret."""
+
+    url: Secret
+    headers: dict[str, str] = {}
+    silence: float = 30.0
+    """Seconds without anything from the other side (our pings are answered too) after which the socket is dead."""
+    tick: float = 5.0
+    """Seconds between two calls of `Session.tick`."""
+    keys: dict[str, Any] = {}
+    """What dialling learned of this socket; its session finds it in its first `Known.keys`."""
+
+
+class Send(Value):
+    """Write a frame."""
+
+    frame: Frame
+
+
+class Emit(Value):
+    """Accept what came, with the cursor (None: unchanged) in the same transaction."""
+
+    receipt: Receipt
+    cursor: str | None = None
+
+
+class Call(Value):
+    """Perform an exchange; its result comes back by `Session.called` under this id."""
+
+    id: str
+    exchange: Exchange[Any]
+
+
+class Keep(Value):
+    """Store the cursor."""
+
+    cursor: str
+
+
+class Redial(Value):
+    """Open a new socket after so many seconds; `overlap`: close this one only when the new one is open."""
+
+    after: float = 0.0
+    reason: str = ""
+    overlap: bool = False
+
+
+class Halt(Value):
+    """The account needs its operator, for this reason; the socket is closed, and tried again after a long time."""
+
+    reason: str
+    after: float = 300.0
+
+
+Step = Send | Emit | Call | Keep | Redial | Halt
+"""What a session wants done. Steps run in order: a `Send` after an `Emit` leaves only when that is committed."""
+
+
+class Session:
+    """One connection's state machine, in h11's manner: told what happened, it says what to do. It does no I/O.
+
+    Every input brings what is `Known` now. A new socket gets a new session; what must outlive it is the cursor.
+    """
+
+    def opened(self, known: Known) -> Iterable[Step]:
+        """Take note that the socket is open."""
+        return ()
+
+    def received(self, frame: Frame, known: Known) -> Iterable[Step]:
+        """Take a frame; what is not documented becomes `Receipt.malformed`, never an exception."""
+        return ()
+
+    def tick(self, known: Known) -> Iterable[Step]:
+        """Take note of the time: heartbeats, and liveness judged by progress."""
+        return ()
+
+    def called(self, id: str, result: Any, known: Known) -> Iterable[Step]:  # noqa: A002 - the word of `Call.id`
+        """Take the result of a `Call`; a `DragomanError` when it failed."""
+        return ()
+
+    def closed(self, code: int, reason: str, known: Known) -> Iterable[Step]:
+        """Take note that the other side closed; what is returned beside `Redial` and `Halt` is not sent any more."""
+        return ()
+
+
 class Probe(Value):
     """Which bot the credentials belong to, and what is missing, each with its remedy."""
 
@@ -149,10 +257,53 @@ class Probe(Value):
 
 
 class Token(Value):
-    """An access token that the platform granted, good for `expires_in` seconds."""
+    """An access token that the platform granted, good for `expires_in` seconds (None: until it is revoked)."""
 
     value: str
-    expires_in: float
+    expires_in: float | None
+    refresh: str = ""
+    """What the next one is asked for with, where the platform gives such a thing; it is good once."""
+
+    def __repr__(self) -> str:
+        """Hide both tokens."""
+        return f"Token(***, expires_in={self.expires_in})"
+
+
+class Provider(Value):
+    """An OAuth2 authorisation server, as data: RFC 6749 with its client, RFC 7636 (PKCE), RFC 7009 (revocation)."""
+
+    authorize: str
+    """Where people allow the app what it asks for."""
+    token: str
+    """Where codes and refresh tokens are exchanged."""
+    client_id: str
+    scopes: tuple[str, ...] = ()
+    separator: str = " "
+    """What stands between two scopes."""
+    secret: Credential = Credential(name="client_secret")
+    """Names the client's secret."""
+    proof: Literal["basic", "post"] = "basic"
+    """How the client proves itself: by Basic authentication (the secret as it is), or by fields of the form."""
+    pkce: bool = True
+    query: dict[str, str] = {}
+    """What else the authorisation address carries."""
+    revoke: str = ""
+    """Where tokens are revoked; empty: nowhere."""
+    revoke_by: Literal["form", "bearer"] = "form"
+    """How: the token as a field of the form (RFC 7009), or the token as the request's own authorisation."""
+    dead: frozenset[str] = frozenset({"invalid_grant"})
+    """Errors that say that a refresh token will never be good again."""
+    public: bool = False
+    """Whether everyone who reaches our page may install the app."""
+
+
+class Installed(Value):
+    """What came of an installation: in which workspace, as which bot, with which tokens by credential."""
+
+    workspace: str
+    name: str = ""
+    me: Me = Me()
+    tokens: dict[str, Token] = {}
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting, dataclasses.field))
@@ -220,10 +371,34 @@ class Adapter(abc.ABC):
         raise KeyError(name)
         yield  # makes this a generator, as the contract has it
 
+    def oauth(self) -> Provider | None:
+        """Name the authorisation server by which workspaces install this account's app; None when none do."""
+        return None
+
+    def installed(self, answer: dict[str, Any]) -> Installed:
+        """Read the authorisation server's answer to a code; raises `Malformed`."""
+        raise Malformed(f"{self.platform} has no installations")
+
     def poll(self, known: Known) -> Exchange[Polled]:
         """Ask the platform once for what is new since `known.cursor` (mode `poll`)."""
         return Polled()
         yield  # makes this a generator, as the contract has it
+
+    def dial(self, known: Known) -> Exchange[Dial | Halt]:
+        """Find out where to open the account's socket (mode `socket`); `Halt` when the credentials are refused."""
+        return Halt(reason=f"{self.platform} has no socket")
+        yield  # makes this a generator, as the contract has it
+
+    def session(self, known: Known) -> Session:
+        """Begin a socket's state machine (mode `socket`)."""
+        return Session()
+
+    def connection(self) -> str:
+        """Name the one connection that this account may have, the same in every account with the same token.
+
+        At most one of that name is open among all replicas; a secret in it is hashed first.
+        """
+        return self.account
 
     def probe(self, known: Known) -> Exchange[Probe]:
         """Ask the platform who we are and whether the credentials are good."""

@@ -45,6 +45,13 @@ class Retention:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Cache:
+    """The shared cache, which is optional: it saves time, and is never the truth."""
+
+    url: Secret = setting("A server that speaks Redis' protocol, redis://HOST:PORT/0 (empty: none).", default=Secret())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of the whole service."""
 
@@ -76,6 +83,18 @@ class Settings:
     sends: int = setting("Deliveries that are under way at the same time, at most.", default=32)
     linger: float = setting(
         "Seconds to keep the doors open after SIGTERM, not ready, until load balancers have noticed.", default=0.0
+    )
+    store: Secret = setting(
+        "Where the line is kept: empty for one SQLite file in the data folder, or postgresql://USER@HOST/DATABASE.",
+        default=Secret(),
+    )
+    store_connections: int = setting(
+        "Connections to PostgreSQL that this process opens, at most (2 to 50).", default=4
+    )
+    cache: Cache = setting("The shared cache.", default=Cache())
+    encryption_key: Secret = setting(
+        "Key for the tokens that platforms granted, the same on all replicas (empty: one of its own in the data folder).",
+        default=Secret(),
     )
     most_waiting: int = setting(
         "Messages that may wait; beyond that platforms are asked to come back later.", default=50_000

@@ -6,8 +6,11 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 
-from cryptography.hazmat.primitives import padding
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from dragoman.errors import Forged
 
@@ -68,6 +71,24 @@ def aes_cbc_decrypt(key: bytes, blob: bytes) -> bytes:
         padded = decryptor.update(sealed) + decryptor.finalize()
         return unpadder.update(padded) + unpadder.finalize()
     except ValueError as error:
+        raise Forged("ciphertext does not decrypt") from error
+
+
+def derived_key(secret: str, purpose: str) -> bytes:
+    """Return 32 bytes made of a secret for one purpose (HKDF-SHA256, RFC 5869); none tells anything about another."""
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose.encode()).derive(secret.encode())
+
+
+def aes_gcm_encrypt(key: bytes, nonce: bytes, plain: bytes, label: bytes) -> bytes:
+    """Encrypt and authenticate, bound to a label; a nonce (12 random bytes) is never used twice with one key."""
+    return AESGCM(key).encrypt(nonce, plain, label)
+
+
+def aes_gcm_decrypt(key: bytes, nonce: bytes, sealed: bytes, label: bytes) -> bytes:
+    """Decrypt what `aes_gcm_encrypt` made under the same label; raises `Forged` when it was not, or was changed."""
+    try:
+        return AESGCM(key).decrypt(nonce, sealed, label)
+    except (InvalidTag, ValueError) as error:
         raise Forged("ciphertext does not decrypt") from error
 
 

@@ -14,6 +14,7 @@ DragomanError
 ├── MediaRefused       a file that may not be fetched or is too large
 └── StoreError
     ├── StoreAway      the store cannot commit now: 503, the platform retries
+    ├── StoreRefused   the database does not let us in: wrong name, password or database
     ├── StoreLocked    another service owns the file
     ├── StoreDamaged   the file fails its integrity check, or is newer than this program
     └── LostLease      the claim was taken over; nothing of it was committed
@@ -74,6 +75,11 @@ class NoAnswer(DragomanError):
 class CredentialRefused(DragomanError):
     """The platform refuses to grant a token for these credentials."""
 
+    def __init__(self, reason: str, workspace: str = "") -> None:
+        """Say why, and which workspace alone is concerned (empty: the whole account)."""
+        super().__init__(reason)
+        self.workspace = workspace
+
 
 class PluginError(DragomanError):
     """A plugin could not be loaded, or broke the plugin contract."""
@@ -93,6 +99,10 @@ class StoreError(DragomanError):
 
 class StoreAway(StoreError):
     """The store cannot commit now; nothing was accepted."""
+
+
+class StoreRefused(StoreError):
+    """The database does not let us in, and will not by itself."""
 
 
 class StoreLocked(StoreError):

@@ -309,6 +309,8 @@ class Delivery(Value):
     not_after: float = 0.0
     until: float = 0.0
     """When its lease ends, on this process's steady clock, counted from before it was asked for (0: it has none)."""
+    slot: float = 0.0
+    """When it may leave by the platform's pace, if it waited for that (0: nothing is reserved for it)."""
     ids: tuple[str, ...] = ()
 
 

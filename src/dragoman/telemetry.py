@@ -80,6 +80,30 @@ listening = Gauge(
     ["account"],
     registry=REGISTRY,
 )
+cache = Counter(
+    "dragoman_cache_total",
+    "Lookups in one level of the cache (memory, shared, disk, rates), by outcome: hit, miss, wrong, away.",
+    ["level", "outcome"],
+    registry=REGISTRY,
+)
+
+connections_lost = Counter(
+    "dragoman_connections_lost_total",
+    "Times that this replica lost the lease of a long-lived connection that it held.",
+    ["account"],
+    registry=REGISTRY,
+)
+owned = Gauge(
+    "dragoman_connection_owned",
+    "1 while this replica holds the account's long-lived connection.",
+    ["account"],
+    registry=REGISTRY,
+)
+replicas = Gauge(
+    "dragoman_replicas",
+    "Replicas that are alive, as this one sees them.",
+    registry=REGISTRY,
+)
 
 
 def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:

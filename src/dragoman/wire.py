@@ -15,7 +15,7 @@ from dragoman.errors import Malformed, Undecodable
 from dragoman.model import Address, Media, Value
 
 Scope = Literal["message", "conversation", "method", "account"]
-Place = Literal["bearer", "path", "signature"]
+Place = Literal["bearer", "basic", "path", "signature"]
 T = TypeVar("T")
 
 MAX_BODY = 1 << 20
@@ -43,7 +43,8 @@ class Http(Value):
 
     To make one give at most one of `body`, `json`, `form` and `parts`. A top-level value of `json` or
     `form` may be a `Credential`: the client puts the secret there. `place` says where `auth` goes:
-    `Authorization: Bearer`, the text `{credential}` in the path, or a Standard Webhooks signature.
+    `Authorization: Bearer`, `Authorization: Basic` as the password of `user`, the text `{credential}` in the path,
+    or a Standard Webhooks signature.
     """
 
     method: str = "POST"
@@ -58,6 +59,8 @@ class Http(Value):
     """A kept file that is the whole body."""
     auth: Credential | None = None
     place: Place = "bearer"
+    user: str = ""
+    """The user name of `basic`."""
     into: Literal["memory", "media"] = "memory"
     """`media` streams the answer's body into the media store; it comes back as `Response.media`."""
     timeout: float = 8.0
@@ -73,6 +76,93 @@ class Push(Value):
 
     channel: str
     frame: dict[str, Any]
+
+
+class Server(Value):
+    """A mail server and how to log in: with a password, or with an OAuth2 access token (`xoauth2`).
+
+    `security`: TLS from the first byte, STARTTLS, or none (loopback and tests only). `auth` names the secret.
+    """
+
+    host: str
+    port: int
+    user: str
+    auth: Credential
+    security: Literal["tls", "starttls", "none"] = "tls"
+    login: Literal["password", "xoauth2"] = "password"
+
+
+class Smtp(Value):
+    """A mail to hand to a server: the envelope, and the message as bytes; `attachments` are added on the way.
+
+    The answer is a `Response` with SMTP's own code as status and its text as body.
+    """
+
+    server: Server
+    sender: str
+    recipients: tuple[str, ...]
+    message: bytes
+    attachments: tuple[Part, ...] = ()
+    timeout: float = 60.0
+
+
+class Imap(Value):
+    """What is new in a folder: mails with a UID above `after`, waiting (IDLE) up to `wait` seconds for the first.
+
+    `validity` is the UIDVALIDITY that `after` belongs to; 0: none is known yet. When it is not the folder's, no mails
+    come, and nothing is flagged: only the folder's `validity` and `next`, at once. The answer's body is a `Mailbox` as
+    JSON. Bodies of mails larger than `largest` bytes are not fetched, only their headers.
+    """
+
+    server: Server
+    folder: str = "INBOX"
+    validity: int = 0
+    after: int = 0
+    wait: float = 240.0
+    limit: int = 50
+    largest: int = 25 << 20
+    seen: tuple[int, ...] = ()
+    """UIDs that are stored by now: they get the flag `\\Seen`."""
+    since: float = 0.0
+    """Only mails that arrived then or later, in epoch seconds; 0: all. IMAP counts days: some of before may come too."""
+
+
+class ImapPart(Value):
+    """One part of a mail, decoded, into the media store: it comes back as `Response.media`.
+
+    `part` is the part's path as MIME numbers it from 1 (`2.1`).
+    """
+
+    server: Server
+    folder: str
+    validity: int
+    uid: int
+    part: str
+    timeout: float = 120.0
+
+
+class Mail(Value):
+    """One mail as an IMAP server gave it; `whole` is False when only its header came."""
+
+    uid: int
+    at: float
+    size: int
+    raw: bytes
+    whole: bool = True
+
+
+class Mailbox(Value):
+    """What a folder holds beyond a cursor; `next` is the UID that the next mail will get at least."""
+
+    validity: int
+    next: int
+    mails: tuple[Mail, ...] = ()
+
+
+class Frame(Value):
+    """One message of a socket: a text or bytes."""
+
+    data: str | bytes
 
 
 class Response(Value):
@@ -124,7 +214,7 @@ class Unsure(Value, tag="unsure"):
 
 
 Outcome = Sent | Retry | Refused | Moved | Expired | Unsure
-Request = Http | Push | Expired
+Request = Http | Push | Smtp | Imap | ImapPart | Expired
 Exchange = Generator[Request, Response, T]
 
 

@@ -153,6 +153,18 @@ async def parked(desk: Desk, words: list[str]) -> None:
     assert await desk.dragoman(*words) == (0, "Nothing is parked.\n")
 
 
+async def installations(desk: Desk, words: list[str]) -> None:
+    await desk.running()
+    assert await desk.dragoman(*words) == (0, "No workspace has installed an app.\n")
+
+
+async def uninstall(desk: Desk, words: list[str]) -> None:
+    """The page's workspace is an example: nothing is installed in it."""
+    await desk.running()
+    code, out = await desk.dragoman(*words)
+    assert (code, "is not installed in" in out) == (1, True), out
+
+
 async def bench(desk: Desk, words: list[str]) -> None:
     """Run it as it is written, but shorter."""
     code, out = await desk.dragoman(*words, "--seconds", "1", "--rate", "30", "--json")
@@ -228,6 +240,8 @@ COMMANDS: Final[Mapping[str, Step]] = {
     "chat": chat,
     "trace": trace,
     "parked": parked,
+    "installations": installations,
+    "uninstall": uninstall,
     "bench": bench,
     "conformance": conformance,
 }

@@ -30,6 +30,8 @@ COMMANDS = (
     ("trace",),
     ("parked",),
     ("redrive",),
+    ("installations",),
+    ("uninstall",),
     ("conformance",),
     ("bench",),
     ("version",),

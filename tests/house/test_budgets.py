@@ -11,6 +11,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 OUTER_LOOPS = {
     "web/hooks.py",
     "flow/listen.py",
+    "flow/sockets.py",
+    "store/postgres/group.py",
     "flow/work.py",
     "flow/deliver.py",
     "flow/tick.py",

@@ -20,26 +20,14 @@ from dragoman.store.base import (
     Decision,
     Handled,
     Memory,
+    OpenStore,
     Outgoing,
-    Reader,
     Settled,
-    Store,
     Times,
 )
 from dragoman.store.postgres import PostgresStore
 from dragoman.store.sqlite import SqliteStore
 from dragoman.testing.clock import FakeClock
-
-
-class OpenStore(Store, Protocol):
-    """A store as a service owns it."""
-
-    @property
-    def reader(self) -> Reader:
-        """Answer questions beside the line."""
-
-    async def close(self) -> None:
-        """Let it go."""
 
 
 class Database(Protocol):

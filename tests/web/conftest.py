@@ -17,7 +17,8 @@ import structlog
 from dragoman import telemetry
 from dragoman.flow.transport import control
 from dragoman.service.installation import Installation, load
-from dragoman.service.run import House, run
+from dragoman.service.house import House
+from dragoman.service.run import run
 from dragoman.testing.process import configuration
 
 T = TypeVar("T")

@@ -15,6 +15,7 @@ SHIPPED: Final = {
     "slack": "dragoman.adapters.slack:Slack",
     "telegram": "dragoman.adapters.telegram:Telegram",
     "feishu": "dragoman.adapters.feishu:Feishu",
+    "email": "dragoman.adapters.email:Email",
 }
 
 

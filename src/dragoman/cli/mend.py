@@ -25,7 +25,7 @@ def trace(
     name: Name, data: options.Data = None, config: options.Configuration = None, as_json: options.AsJson = False
 ) -> None:
     """Show the six stages of one message, with times and outcomes."""
-    found = _ask(data, config, "trace", id=name)
+    found = ask(data, config, "trace", id=name)
     if found is None:
         fail(f"there is no message {name}")
     if as_json:
@@ -44,7 +44,7 @@ def parked(
     as_json: options.AsJson = False,
 ) -> None:
     """List what was set aside, with the reason."""
-    rows = _ask(data, config, "parked", limit=str(limit))
+    rows = ask(data, config, "parked", limit=str(limit))
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
         return
@@ -60,7 +60,7 @@ def redrive(
     config: options.Configuration = None,
 ) -> None:
     """Put something parked back to work."""
-    answer = _ask(data, config, "redrive", id=name)
+    answer = ask(data, config, "redrive", id=name)
     if answer is None:
         fail(f"nothing is parked under {name}; see `dragoman parked`")
     if "error" in answer:
@@ -74,7 +74,7 @@ def _time(at: float | None) -> str:
     return dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="milliseconds")
 
 
-def _ask(data: str | None, config: str | None, question: str, **query: str) -> Any:
+def ask(data: str | None, config: str | None, question: str, **query: str) -> Any:
     """Ask the running service, or open the file when none runs."""
     from dragoman.flow.transport import control  # noqa: PLC0415 - the command's own weight
 
@@ -92,10 +92,10 @@ def _ask(data: str | None, config: str | None, question: str, **query: str) -> A
 async def _ask_file(installation: Any, question: str, query: dict[str, str]) -> Any:
     import msgspec  # noqa: PLC0415 - the command's own weight
 
-    from dragoman.service.run import opened  # noqa: PLC0415 - the command's own weight
+    from dragoman.service.house import opened  # noqa: PLC0415 - the command's own weight
     from dragoman.web.control import QUESTIONS  # noqa: PLC0415 - the command's own weight
 
-    if not installation.database.exists():
+    if not installation.settings.store and not installation.database.exists():
         raise ConfigError(str(installation.database), "", "there is no data yet", "start with `dragoman run`")
     async with opened(installation) as house:
         return msgspec.to_builtins(await QUESTIONS[question](house.context, query))

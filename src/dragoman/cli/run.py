@@ -12,8 +12,8 @@ from dragoman.cli import options
 from dragoman.errors import ConfigError
 
 if TYPE_CHECKING:
+    from dragoman.service.house import House, Role
     from dragoman.service.installation import Installation
-    from dragoman.service.run import House
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +26,9 @@ def run(
     config: options.Configuration = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on (default 127.0.0.1).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (default 8080; 0: any free one).")] = None,
-    role: Annotated[str, typer.Option(help="all, gateway, engine or connector.")] = "all",
+    role: Annotated[
+        str, typer.Option(help="all, or what this process does: gateway, engine, connector (with commas between).")
+    ] = "all",
 ) -> None:
     """Start the bot and run until Ctrl-C or SIGTERM.
 
@@ -34,9 +36,10 @@ def run(
     """
     from dragoman import telemetry  # noqa: PLC0415 - the command's own weight
     from dragoman.service import run as service  # noqa: PLC0415 - the command's own weight
+    from dragoman.service.house import ROLES  # noqa: PLC0415 - the command's own weight
 
-    _check_role(role, service.ROLES)
     installation = options.load(data, config, create=True, host=host, port=port)
+    roles = _roles(role, ROLES, shared=bool(installation.settings.store))
     telemetry.configure_logs(installation.settings.log_level)
     if spec := os.environ.get("DRAGOMAN_CRASH"):
         _arm(spec)
@@ -46,24 +49,29 @@ def run(
         sys.stdout.flush()
 
     async def run_to_the_end() -> None:
-        await service.run(installation, announce=announce)
+        await service.run(installation, announce=announce, roles=roles)
         sys.stdout.flush()
         os._exit(0)  # everything is stored and closed: a plugin's thread that still runs must not hold the exit back
 
     service.main(run_to_the_end())
 
 
-def _check_role(role: str, roles: tuple[str, ...]) -> None:
-    if role == "all":
-        return
-    if role not in roles:
-        raise ConfigError("--role", role, "is no role", f"one of all, {', '.join(roles)}")
-    raise ConfigError(
-        "--role",
-        role,
-        "one role alone needs a store that several processes share; this is one SQLite file",
-        "leave --role out: one process then has every role",
-    )
+def _roles(role: str, roles: "tuple[Role, ...]", *, shared: bool) -> "tuple[Role, ...]":
+    """Read `--role`; one role alone is refused where no other process could have the others."""
+    wanted = [name.strip() for name in role.split(",")]
+    if wanted == ["all"]:
+        return roles
+    for name in wanted:
+        if name not in roles:
+            raise ConfigError("--role", name, "is no role", f"one of all, {', '.join(roles)}")
+    if not shared and set(wanted) != set(roles):
+        raise ConfigError(
+            "--role",
+            role,
+            "one role alone needs a store that several processes share; this is one SQLite file",
+            'leave --role out, or set store = "postgresql://..."',
+        )
+    return tuple(name for name in roles if name in wanted)
 
 
 def _arm(spec: str) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -42,6 +42,7 @@ class Accounts:
     def __init__(self, accounts: Iterable[Account], clock: Callable[[], float]) -> None:
         self._accounts = {account.name: account for account in accounts}
         self._me: dict[str, Me] = {}
+        self._workspaces: dict[str, dict[str, Me]] = {}
         self._clock = clock
 
     def __iter__(self) -> Iterator[Account]:
@@ -61,7 +62,12 @@ class Accounts:
     def known(self, account: Account, cursor: str = "") -> Known:
         """Return what an adapter may know now."""
         me = self._me.get(account.name, Me())
-        return Known(now=self._clock(), me=me, cursor=cursor, nonce=secrets.token_hex(16))
+        workspaces = self._workspaces.get(account.name, {})
+        return Known(now=self._clock(), me=me, workspaces=workspaces, cursor=cursor, nonce=secrets.token_hex(16))
+
+    def installed(self, account: str, workspaces: Mapping[str, Me]) -> None:
+        """Take over which bot an account is in the workspaces that installed it."""
+        self._workspaces[account] = dict(workspaces)
 
     async def recall(self, store: Store) -> None:
         """Read the identities that were learned before."""

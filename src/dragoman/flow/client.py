@@ -1,50 +1,68 @@
 """The one way out: drives an exchange, puts credentials in place, and maps silence to a meaning."""
 
-import asyncio
+import base64
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from dragoman import crypto
-from dragoman.adapter import Token
 from dragoman.errors import CredentialRefused, NoAnswer
 from dragoman.flow.account import Account, Accounts
+from dragoman.flow.tokens import Tokens
 from dragoman.flow.transport.http import HttpTransport
 from dragoman.flow.transport.local import Hub
-from dragoman.model import Secret
-from dragoman.wire import Credential, Exchange, Expired, Http, Push, Request, Response
+from dragoman.wire import Credential, Exchange, Expired, Http, Imap, ImapPart, Push, Request, Response, Smtp
 
 T = TypeVar("T")
 
-EARLY: Final = 60.0
-"""Seconds before its end at which a granted token counts as expired."""
+Used = dict[Credential, str]
+"""The secrets that one exchange has used: which of them is it that was refused?"""
+
+
+class MailTransport(Protocol):
+    """Carries mail; secrets are handed over beside the request."""
+
+    async def carry(self, account: str, request: Smtp | Imap | ImapPart, secret: str) -> Response:
+        """Make a request on the account's connection; raises `NoAnswer`, `CredentialRefused` or `MediaRefused`."""
 
 
 class Client:
-    """Performs exchanges for accounts, and keeps the tokens that platforms granted."""
+    """Performs exchanges for accounts; `tokens` keeps what platforms granted."""
 
-    def __init__(self, http: HttpTransport, hub: Hub, accounts: Accounts, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        http: HttpTransport,
+        hub: Hub,
+        accounts: Accounts,
+        clock: Callable[[], float],
+        mail: MailTransport | None = None,
+        tokens: Tokens | None = None,
+    ) -> None:
         self._http = http
         self._hub = hub
-        self._accounts = accounts
+        self._mail = mail
         self._clock = clock
-        self._tokens: dict[tuple[str, Credential], tuple[str, float]] = {}
-        self._granting: dict[tuple[str, Credential], asyncio.Lock] = {}
+        self.tokens = tokens or Tokens(accounts, clock)
 
-    async def perform(self, account: Account, exchange: Exchange[T]) -> T:
-        """Drive an exchange to its result.
+    async def perform(self, account: Account, exchange: Exchange[T], in_time: Callable[[], bool] = lambda: True) -> T:
+        """Drive an exchange to its result; a request that would not be `in_time` any more is not made.
 
         Raises `NoAnswer` if the exchange does not handle it (`sent` is False when repeating is harmless), and
         whatever the exchange raises.
         """
+        used: Used = {}
         try:
             request = next(exchange)
             while True:
                 try:
-                    response = await self._carry(account, request)
+                    if not in_time():
+                        raise NoAnswer("its lease is over; another replica may have it", sent=False)  # noqa: TRY301
+                    response = await self._carry(account, request, used)
                 except NoAnswer as silence:
-                    harmless = isinstance(request, Http) and request.repeatable
+                    harmless = isinstance(request, Imap | ImapPart) or (
+                        isinstance(request, Http) and request.repeatable
+                    )
                     request = exchange.throw(NoAnswer(silence.reason, sent=silence.sent and not harmless))
                 except CredentialRefused as refusal:
                     request = exchange.throw(refusal)
@@ -56,28 +74,36 @@ class Client:
 
     def forget(self, account: str) -> None:
         """Drop the tokens that were granted to an account: its settings have changed."""
-        self._tokens = {key: token for key, token in self._tokens.items() if key[0] != account}
+        self.tokens.forget(account)
 
-    async def _carry(self, account: Account, request: Request) -> Response:
+    async def _carry(self, account: Account, request: Request, used: Used) -> Response:
         if isinstance(request, Push):
             return self._hub.carry(account.name, request)
         if isinstance(request, Expired):
-            self._tokens.pop((account.name, request.credential), None)
+            self.tokens.drop(account.name, request.credential, used.get(request.credential, ""))
             return Response(status=204)
-        return await self._http.carry(await self._equip(account, request))
+        if isinstance(request, Smtp | Imap | ImapPart):
+            if self._mail is None:
+                raise NoAnswer("this process carries no mail", sent=False)
+            return await self._mail.carry(account.name, request, await self._secret(account, request.server.auth, used))
+        return await self._http.carry(await self._equip(account, request, used))
 
-    async def _equip(self, account: Account, request: Http) -> Http:
+    async def _secret(self, account: Account, credential: Credential, used: Used) -> str:
+        used[credential] = await self.tokens.secret(account, credential, self.perform)
+        return used[credential]
+
+    async def _equip(self, account: Account, request: Http, used: Used) -> Http:
         """Put the credentials that a request names in their places."""
         changes: dict[str, Any] = {}
         for slot in ("json", "form"):
             values = getattr(request, slot)
             if values and any(isinstance(value, Credential) for value in values.values()):
                 changes[slot] = {
-                    name: await self._secret(account, value) if isinstance(value, Credential) else value
+                    name: await self._secret(account, value, used) if isinstance(value, Credential) else value
                     for name, value in values.items()
                 }
         if request.auth is not None:
-            secret = await self._secret(account, request.auth)
+            secret = await self._secret(account, request.auth, used)
             changes |= self._place(request, secret)
         return msgspec.structs.replace(request, **changes) if changes else request
 
@@ -86,22 +112,10 @@ class Client:
             return {"url": request.url.replace("{credential}", secret)}
         if request.place == "bearer":
             return {"headers": {**request.headers, "authorization": f"Bearer {secret}"}}
+        if request.place == "basic":
+            proof = base64.b64encode(f"{request.user}:{secret}".encode()).decode()
+            return {"headers": {**request.headers, "authorization": f"Basic {proof}"}}
         stamp = str(int(self._clock()))
         signature = crypto.webhook_signature(secret, request.headers["webhook-id"], stamp, request.body)
         signed = {"webhook-timestamp": stamp, "webhook-signature": signature}
         return {"headers": {**request.headers, **signed}}
-
-    async def _secret(self, account: Account, credential: Credential) -> str:
-        field = getattr(account.adapter, credential.name, None)
-        if isinstance(field, Secret):
-            return field.reveal()
-        key = (account.name, credential)
-        async with self._granting.setdefault(key, asyncio.Lock()):
-            value, until = self._tokens.get(key, ("", 0.0))
-            if self._clock() >= until:
-                known = self._accounts.known(account)
-                grant = account.adapter.grant(credential.name, credential.workspace, known)
-                token: Token = await self.perform(account, grant)
-                value, until = token.value, self._clock() + max(0.0, token.expires_in - EARLY)
-                self._tokens[key] = (value, until)
-        return value

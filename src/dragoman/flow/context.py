@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from dragoman.flow.account import Accounts
 from dragoman.flow.client import Client
+from dragoman.flow.install import Installer
+from dragoman.flow.pace import Pacer
 from dragoman.store.base import Reader, Store
 
 
@@ -18,22 +20,35 @@ class Limits:
     sends: int = 32
 
 
+@dataclasses.dataclass(kw_only=True)
+class Sending:
+    """A delivery that is under way in this process."""
+
+    account: str
+    until: float
+    """When its lease ends, on the steady clock."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Context:
     """The house that the loops live in.
 
     `clock` gives epoch seconds that never jump, as the store's does: a wall clock that is set changes nothing here.
-    `sending` holds the deliveries that are under way in this process, and their accounts.
+    `sending` holds the deliveries that are under way in this process.
     """
 
     store: Store
     reader: Reader
     client: Client
     accounts: Accounts
+    installer: Installer
     clock: Callable[[], float]
     stopping: asyncio.Event
     limits: Limits = Limits()
-    sending: dict[int, str] = dataclasses.field(default_factory=dict)
+    sending: dict[int, Sending] = dataclasses.field(default_factory=dict)
+    replica: str = "here"
+    """This process's name among the replicas; no other process ever has the same."""
+    pacer: Pacer = dataclasses.field(default_factory=Pacer)
 
 
 async def freed(running: set[asyncio.Task[None]], stopping: asyncio.Event) -> None:

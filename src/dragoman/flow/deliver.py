@@ -10,14 +10,15 @@ from dragoman import telemetry
 from dragoman.errors import CredentialRefused, DragomanError, NoAnswer, StoreError
 from dragoman.flow import retry
 from dragoman.flow.account import Account
-from dragoman.flow.context import Context, freed
-from dragoman.flow.pace import Pacer
+from dragoman.flow.context import Context, Sending, freed
 from dragoman.model import Delivery
 from dragoman.store.base import Decision, Later, Parked, Pause, Settled
 from dragoman.wire import Outcome, Refused, Retry, Unsure
 
 POLL: Final = 0.25
 """Seconds between looks, should no hint come."""
+ROOM: Final = 12.0
+"""Seconds of its lease that a request must have left when it starts: more than its own deadline."""
 STOP: Final = 10.0
 """Seconds that deliveries under way get when the service stops."""
 
@@ -27,14 +28,13 @@ log = telemetry.logger("deliver")
 async def deliver(context: Context) -> None:
     """Deliver until told to stop; then let what is under way end."""
     running: set[asyncio.Task[None]] = set()
-    pacer = Pacer()
     while not context.stopping.is_set():
         free = context.limits.sends - len(running)
         taken = await _take(context, free) if free > 0 else ()
         telemetry.crash.passed("c9") if taken else None
         for delivery in taken:
-            context.sending[delivery.id] = delivery.address.account
-            task = asyncio.create_task(_guarded(context, pacer, delivery))
+            context.sending[delivery.id] = Sending(account=delivery.address.account, until=delivery.until)
+            task = asyncio.create_task(_guarded(context, delivery))
             running.add(task)
             task.add_done_callback(running.discard)
         if free <= 0:
@@ -48,7 +48,7 @@ async def deliver(context: Context) -> None:
 async def _take(context: Context, limit: int) -> Sequence[Delivery]:
     """Take what may leave; a quarter of the places stays free of any one account, should its platform hang."""
     most = context.limits.sends - context.limits.sends // 4
-    under_way = Counter(context.sending.values())
+    under_way = Counter(sending.account for sending in context.sending.values())
     busy = [name for name, count in under_way.items() if count >= most]
     crowd = max((count for count in under_way.values() if count < most), default=0)
     try:
@@ -59,7 +59,7 @@ async def _take(context: Context, limit: int) -> Sequence[Delivery]:
         return ()
 
 
-async def _guarded(context: Context, pacer: Pacer, delivery: Delivery) -> None:
+async def _guarded(context: Context, delivery: Delivery) -> None:
     """Deliver once and settle; what an adapter breaks is parked where the operator sees it."""
     try:
         account = context.accounts.get(delivery.address.account)
@@ -67,15 +67,31 @@ async def _guarded(context: Context, pacer: Pacer, delivery: Delivery) -> None:
             await _settle(context, delivery, Parked(reason="its account is not configured any more"))
         elif context.clock() > delivery.not_after:
             await _settle(context, delivery, Parked(reason="too old to be sent by itself"))
-        elif (wait := pacer.reserve(delivery, account.rates, context.clock())) > 0:
-            await _settle(context, delivery, Later(after=wait, reason="the platform's pace", attempted=False))
+        elif (wait := await context.pacer.wait(delivery, account.rates, context.clock())) > 0:
+            pace = Later(after=wait, reason="the platform's pace", attempted=False, paced=True)
+            await _settle(context, delivery, pace)
+        elif not _in_time(context, delivery):
+            await _hand_back(context, delivery)
         else:
             await _deliver(context, account, delivery)
+    except StoreError as away:  # its lease ends by itself, and it was not sent
+        log.error("delivery.interrupted", delivery=delivery.id, reason=str(away))
     except Exception as error:  # noqa: BLE001 - the outer loop: an adapter's bug must not stop the others
         log.error("delivery.broke", delivery=delivery.id, error=telemetry.where(error))
         await _settle(context, delivery, Parked(reason=f"the adapter broke: {type(error).__name__}"))
     finally:
         context.sending.pop(delivery.id, None)
+
+
+def _in_time(context: Context, delivery: Delivery) -> bool:
+    """Tell whether a send that starts now ends within its lease: a platform cannot fence a late one off for us."""
+    return context.clock() <= context.sending[delivery.id].until - ROOM
+
+
+async def _hand_back(context: Context, delivery: Delivery) -> None:
+    """Give back what this process held too long without sending it: somebody else may have it by now."""
+    log.warning("delivery.late", delivery=delivery.id)
+    await context.store.hand_back([delivery])
 
 
 async def _settle(context: Context, delivery: Delivery, decision: Decision) -> bool:
@@ -103,10 +119,12 @@ async def _deliver(context: Context, account: Account, delivery: Delivery) -> No
 async def _perform(context: Context, account: Account, delivery: Delivery) -> Outcome:
     exchange = account.adapter.send(delivery, context.accounts.known(account))
     try:
-        return await context.client.perform(account, exchange)
+        return await context.client.perform(account, exchange, lambda: _in_time(context, delivery))
     except NoAnswer as silence:
         return Unsure(reason=silence.reason) if silence.sent else Retry(reason=silence.reason)
     except CredentialRefused as error:
+        if error.workspace:  # the other workspaces go on; this one's deliveries wait for a person
+            return Retry(reason=str(error), after=retry.ACCOUNT_PAUSE)
         return Refused(reason=str(error), scope="account")
     except DragomanError as error:
         return Refused(reason=str(error))

@@ -1,24 +1,60 @@
-"""Keeping to the platforms' rates: each send reserves its slot, so that nothing has to wait twice."""
+"""Keeping to the platforms' rates: each send reserves its slot, so that nothing has to wait twice.
+
+A process that is alone keeps the pace in memory. Replicas share it: in the cache where there is one and it answers,
+else in the store.
+"""
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 from dragoman.adapter import Rate
 from dragoman.model import Delivery
+from dragoman.store.base import Paces
 
 REMEMBERED: Final = 10_000
 """Chats whose pace is remembered; those idle longest are forgotten first."""
+EARLY: Final = 0.1
+"""Seconds before its slot at which a delivery may leave: two clocks are never quite the same."""
 LATE: Final = 5.0
 """Seconds after its slot at which a delivery that was told to wait has lost it."""
+
+
+class Buckets(Protocol):
+    """A shared cache keeps the pace of several replicas, as long as it answers."""
+
+    async def reserve(self, key: str, count: int, seconds: float) -> float | None:
+        """Reserve the next free slot; returns the seconds until it, None when the cache does not answer."""
 
 
 class Pacer:
     """Reserves slots per chat and per account: in no window of a rate's length more than it allows."""
 
-    def __init__(self) -> None:
+    def __init__(self, paces: Paces | None = None, buckets: Buckets | None = None) -> None:
+        """`paces` and `buckets` are what replicas share; without them this process is the only one."""
+        self._paces = paces
+        self._buckets = buckets
         self._slots: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
         self._reserved: OrderedDict[int, float] = OrderedDict()
+        self.alone = paces is None
+        """True while no other replica sends."""
+
+    async def wait(self, delivery: Delivery, rates: Iterable[Rate], now: float) -> float:
+        """Reserve a slot for a delivery, among all replicas, and return the seconds until it; 0: it may leave now."""
+        if self._paces is None or self.alone:
+            return self.reserve(delivery, rates, now)
+        if delivery.slot and delivery.slot - EARLY <= now <= delivery.slot + LATE:
+            return 0.0
+        waits = [await self._share(delivery, rate, self._paces) for rate in rates if rate.per != "method"]
+        return max(waits, default=0.0)
+
+    async def _share(self, delivery: Delivery, rate: Rate, paces: Paces) -> float:
+        name = "/".join(_key(delivery, rate))
+        if self._buckets is not None:
+            wait = await self._buckets.reserve(name, rate.count, rate.seconds)
+            if wait is not None:
+                return wait
+        return await paces.reserve(name, rate.count, rate.seconds)
 
     def reserve(self, delivery: Delivery, rates: Iterable[Rate], now: float) -> float:
         """Reserve a slot for a delivery and return the seconds until it; 0 when it may leave now.
@@ -39,9 +75,7 @@ class Pacer:
 
     def _taken(self, delivery: Delivery, rate: Rate, now: float) -> deque[float]:
         """Return the slots of a rate's window that are taken, oldest first."""
-        address = delivery.address
-        place = (address.workspace, address.channel) if rate.per == "chat" else ()
-        key = (address.account, *place, f"{rate.count} in {rate.seconds}")
+        key = _key(delivery, rate)
         taken = self._slots.setdefault(key, deque())
         self._slots.move_to_end(key)
         while taken and taken[0] <= now - rate.seconds:
@@ -57,3 +91,9 @@ class Pacer:
         for remembered in (self._slots, self._reserved):
             while len(remembered) > REMEMBERED:
                 remembered.popitem(last=False)
+
+
+def _key(delivery: Delivery, rate: Rate) -> tuple[str, ...]:
+    address = delivery.address
+    place = (address.workspace, address.channel) if rate.per == "chat" else ()
+    return (address.account, *place, f"{rate.count} in {rate.seconds}")

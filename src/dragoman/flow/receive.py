@@ -77,6 +77,8 @@ async def accept(
         parked = await context.store.park(account.name, raw, "not understood")
         _count(account, "parked")
         log.warning("parked", account=account.name, id=parked)
+    for ended in receipt.ended:
+        await context.installer.end(account, ended)
     keep = {f"cursor:{account.name}": cursor} if cursor is not None else None
     accepted = await context.store.accept(account.name, receipt, times, keep)
     for item in accepted:

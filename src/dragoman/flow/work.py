@@ -10,7 +10,7 @@ import msgspec
 from dragoman import telemetry
 from dragoman.engine import route
 from dragoman.engine.turn import Turn
-from dragoman.errors import LostLease, MediaRefused, PluginError, StoreError
+from dragoman.errors import LostLease, MediaRefused, PluginError, StoreAway, StoreError
 from dragoman.flow import retry
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context, freed
@@ -19,6 +19,8 @@ from dragoman.store.base import Claim, Done, Handled, InDoubt, Memory, Outgoing,
 
 POLL: Final = 0.25
 """Seconds between looks, should no hint come."""
+GIVE_UP: Final = 25.0
+"""Seconds for which a claim is tried to be given back: by then its lease has ended."""
 RENEW: Final = 10.0
 """Seconds between renewals of a running turn's lease."""
 
@@ -84,11 +86,18 @@ async def _guarded(context: Context, claim: Claim) -> None:
 
 
 async def _give_back(context: Context, claim: Claim) -> None:
-    """Release a claim; if even that cannot be stored, its lease ends by itself."""
-    try:
-        await context.store.release(claim)
-    except StoreError as away:
-        log.error("release.failed", conversation=claim.conversation, reason=str(away))
+    """Release a claim, so that an absent store is not charged to the message; at last its lease ends by itself."""
+    give_up = context.clock() + GIVE_UP
+    while True:
+        try:
+            await context.store.release(claim)
+        except StoreError as away:
+            if context.stopping.is_set() or context.clock() > give_up:
+                log.error("release.failed", conversation=claim.conversation, reason=str(away))
+                return
+            await asyncio.sleep(POLL * (1 + random.random()))  # noqa: S311 - a pause, not a secret
+        else:
+            return
 
 
 async def _failed(context: Context, claim: Claim, error: Exception) -> None:
@@ -146,12 +155,21 @@ async def _renewing(context: Context, claim: Claim, handling: Awaitable[str]) ->
             done, _ = await asyncio.wait({task}, timeout=RENEW)
             if done:
                 return task.result()
-            if not await context.store.renew(claim):
+            if not await _renew(context, claim):
                 raise LostLease(claim.conversation)
     finally:
         if not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def _renew(context: Context, claim: Claim) -> bool:
+    """Renew a lease; a store that is away for a moment does not end the turn, the commit's fence decides."""
+    try:
+        return await context.store.renew(claim)
+    except StoreAway as away:
+        log.warning("renew.failed", conversation=claim.conversation, reason=str(away))
+        return True
 
 
 def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: float, ended: float) -> Handled:

@@ -6,16 +6,18 @@ new one begins, so that there are never two connections.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from dragoman import telemetry
-from dragoman.adapter import Adapter
+from dragoman.adapter import Adapter, Mode
 from dragoman.engine.plugin import Loaded
 from dragoman.errors import ConfigError, DragomanError
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context
 from dragoman.flow.listen import listen
+from dragoman.flow.own import own
+from dragoman.flow.sockets import hold
 from dragoman.service.installation import Installation, load_accounts, reread
 
 READ_AGAIN: Final = 30.0
@@ -25,13 +27,20 @@ PROBE_AGAIN: Final = 60.0
 FIRST_PROBE: Final = 5.0
 """Seconds that listening waits for the first probe: it tells the bot's own name."""
 
+LISTENERS: Final[Mapping[Mode, Callable[[Context, Account], Awaitable[None]]]] = {"poll": listen, "socket": hold}
+"""What listens for an account, by its mode."""
+
 log = telemetry.logger("accounts")
 
 
 class Attendants:
     """One task for each account that needs one; they follow the configuration."""
 
-    def __init__(self, context: Context, installation: Installation, plugins: Mapping[str, Loaded]) -> None:
+    def __init__(
+        self, context: Context, installation: Installation, plugins: Mapping[str, Loaded], *, listening: bool
+    ) -> None:
+        """`listening`: whether this process has the role `connector`."""
+        self._listening = listening
         self._context = context
         self._installation = installation
         self._plugins = plugins
@@ -47,6 +56,7 @@ class Attendants:
             while True:
                 await self._wait()
                 await self.follow()
+                await self._context.installer.recall()
         finally:
             for name in list(self._tasks):
                 await self._end(name)
@@ -80,7 +90,7 @@ class Attendants:
                 self._begin(found[name])
 
     def _begin(self, account: Account) -> None:
-        self._tasks[account.name] = asyncio.create_task(attend(self._context, account))
+        self._tasks[account.name] = asyncio.create_task(attend(self._context, account, listening=self._listening))
 
     async def _end(self, name: str) -> None:
         task = self._tasks.pop(name, None)
@@ -89,13 +99,14 @@ class Attendants:
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def attend(context: Context, account: Account) -> None:
+async def attend(context: Context, account: Account, *, listening: bool) -> None:
     """Learn who an account is, and listen for it if its platform does not call us."""
     probing = asyncio.create_task(_probe(context, account))
     try:
-        if account.adapter.mode() == "poll":
+        listener = LISTENERS.get(account.adapter.mode())
+        if listening and listener:
             await asyncio.wait({probing}, timeout=FIRST_PROBE)
-            await listen(context, account)
+            await own(context, account, listener)
         await probing
     finally:
         probing.cancel()
@@ -103,7 +114,7 @@ async def attend(context: Context, account: Account) -> None:
 
 async def _probe(context: Context, account: Account) -> None:
     """Ask the platform who we are until it answers; what is missing goes to the log, with the remedy."""
-    if type(account.adapter).probe is Adapter.probe:
+    if type(account.adapter).probe is Adapter.probe or account.adapter.oauth():  # an installation tells who we are
         return
     while True:
         try:

@@ -97,6 +97,7 @@ BOUNDS: Final = {
     "sends": (1, 1_000),
     "linger": (0, 10),
     "most_waiting": (1, 10_000_000),
+    "store_connections": (2, 50),
     "retention.messages": (config.LEAST_DAYS, 36_500),
     "retention.raw": (0, 36_500),
     "retention.media": (0, 36_500),

@@ -5,8 +5,8 @@ backing off and paused are all "not before". A `fence` proves ownership: a claim
 fence has moved on can change nothing any more.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from dragoman.adapter import Receipt
 from dragoman.model import Action, Address, Class, Delivery, Event, Line, Value
@@ -115,6 +115,8 @@ class Later(Value):
     attempted: bool = True
     address: Address | None = None
     """A new address, when the conversation has moved."""
+    paced: bool = False
+    """The slot at the end of the wait is reserved for it: `Delivery.slot` says so when it is taken again."""
 
 
 class Pause(Value):
@@ -177,6 +179,8 @@ class Depths(Value):
 
 
 Wake = Literal["work", "deliver"]
+SEND_LEASE: Final = 15.0
+"""Seconds that a sender has until its delivery counts as interrupted."""
 GRACE: Final = 2.0
 """Seconds between the end of a lease that was not prolonged and its next owner."""
 
@@ -222,8 +226,8 @@ class Store(Protocol):
         False when the delivery was taken up by another since.
         """
 
-    async def prolong(self, deliveries: Sequence[int]) -> None:
-        """Say that these deliveries are still being sent."""
+    async def prolong(self, deliveries: Collection[int]) -> Collection[int]:
+        """Say that these deliveries are still being sent, for `SEND_LEASE` seconds more; returns those still ours."""
 
     async def reply(self, event: int) -> Sequence[Delivery]:
         """Take the replies to an event that are not sent yet, for the response of the request that waits for them."""
@@ -242,6 +246,15 @@ class Store(Protocol):
 
         An owner that let go is followed at once; one that fell silent `GRACE` seconds after its time.
         """
+
+    async def beat(self, roles: str) -> int:
+        """Say that this replica lives, in these roles; returns how many do."""
+
+    def tell(self, text: str) -> None:
+        """Tell all other replicas (up to some 5,000 bytes), without a promise that it reaches them."""
+
+    def listen(self, told: Callable[[str], None], missed: Callable[[], None]) -> None:
+        """Hear what others tell; `missed` is called when something may not have been heard."""
 
     async def let_go(self, name: str, owner: str) -> None:
         """End a lease, if it is this owner's, so that the next one need not wait."""
@@ -272,6 +285,30 @@ class Store(Protocol):
 
     def full(self) -> str:
         """Say why no more can be accepted now; empty when it can."""
+
+
+class OpenStore(Store, Protocol):
+    """A store as a service owns it: to be asked beside the line, and to be closed."""
+
+    most_waiting: int
+    """Messages that may wait before `full` says so."""
+    owner: str
+    """This replica's name: no other process ever has the same."""
+
+    @property
+    def reader(self) -> "Reader":
+        """Answer questions beside the line."""
+
+    async def close(self) -> None:
+        """Finish what is queued and let it go."""
+
+
+@runtime_checkable
+class Paces(Protocol):
+    """A store that several replicas share keeps their common pace."""
+
+    async def reserve(self, name: str, count: int, seconds: float) -> float:
+        """Reserve the next free slot, no more than `count` in any `seconds`; returns the seconds until it."""
 
 
 class Reader(Protocol):

@@ -21,7 +21,8 @@
                return signed({"id": "1", "text": "hello"}, at=self.now - 301)
 
 `dragoman.testing.suite.subject` lists all that a suite may say; `webhooks = False` is for a platform that
-sends none, `signs_body = False` for one whose proof does not cover the body.
+sends none, `signs_body = False` for one whose proof does not cover the body. An account whose `mode()` is
+"socket" gives `frames`, and gets the tests of sessions.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import statistics
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Final
 
 import aiohttp
@@ -18,7 +19,10 @@ from dragoman.testing.simulator import Simulator
 from dragoman.wire import Http
 
 AGAIN: Final = 0.1
-"""Seconds until an unacknowledged message is sent again."""
+LATEST: Final = 1.0
+"""Seconds until an unacknowledged message is sent again: at first, and later at most."""
+TIMEOUT: Final = 10.0
+"""Seconds that a hook may take to answer."""
 REPLY: Final = "echo: "
 
 
@@ -52,54 +56,89 @@ class Verdict:
 
 
 class Load:
-    """Sends numbered messages of several conversations to a hook, from a simulator that signs them."""
+    """Sends numbered messages of several conversations to one hook or more, from a simulator that signs them.
 
-    def __init__(self, simulator: Simulator, hook: str, *, conversations: int, channel: str) -> None:
+    Of several hooks (those of replicas) each message takes the next, and a repeat the one after.
+    """
+
+    def __init__(self, simulator: Simulator, hook: str | Sequence[str], *, conversations: int, channel: str) -> None:
         """`channel` is a template such as `D{:06}` for the platform's ids."""
         self.simulator = simulator
         self.samples: list[Sample] = []
-        self.hook = hook
+        self.hooks = [hook] if isinstance(hook, str) else list(hook)
+        self.statuses: Counter[int] = Counter()
+        """What was answered at the door, 0 for no answer."""
         self._conversations = conversations
         self._channel = channel
         self._locks: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._numbers: Counter[int] = Counter()
+        self._turns = itertools.count()
 
-    async def run(self, rate: float, seconds: float, patience: float = 60.0) -> None:
-        """Send `rate * seconds` messages at a constant rate; each is repeated until taken, for `patience` seconds."""
+    @property
+    def hook(self) -> str:
+        """The first hook."""
+        return self.hooks[0]
+
+    async def run(
+        self, rate: float, seconds: float, patience: float = 60.0, *, stop: asyncio.Event | None = None
+    ) -> None:
+        """Send `rate * seconds` messages at a constant rate, or until `stop`; repeat each for `patience` seconds."""
         begin = self.simulator.clock()
         connector = aiohttp.TCPConnector(limit=512, force_close=False)
-        async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session, asyncio.TaskGroup() as group:
             for index in range(round(rate * seconds)):
                 intended = begin + index / rate
                 await asyncio.sleep(max(0.0, intended - self.simulator.clock()))
-                group.create_task(self._send(session, self._sample(index, intended), patience))
+                if stop is not None and stop.is_set():
+                    return
+                group.create_task(self.send(session, self._sample(index, intended), patience))
 
     def _sample(self, index: int, intended: float) -> Sample:
         conversation = index % self._conversations
         self._numbers[conversation] += 1
         number = self._numbers[conversation]
-        sample = Sample(text=f"c{conversation} n{number}", conversation=conversation, number=number, intended=intended)
+        text = self.text(conversation, number)
+        sample = Sample(text=text, conversation=conversation, number=number, intended=intended)
         self.samples.append(sample)
         return sample
 
-    async def _send(self, session: aiohttp.ClientSession, sample: Sample, patience: float) -> None:
+    def text(self, conversation: int, number: int) -> str:
+        """Word the n-th message of a conversation."""
+        return f"c{conversation} n{number}"
+
+    def request(self, sample: Sample) -> Http:
+        """Make a message's request, which every repeat of it brings again."""
+        channel = self._channel.format(sample.conversation)
+        return self.simulator.webhook(sample.text, sender=f"U{sample.conversation:08}", channel=channel)
+
+    async def send(self, session: aiohttp.ClientSession, sample: Sample, patience: float) -> None:
+        """Send a message, when those before it in its conversation were acknowledged, until it is."""
         async with self._locks[sample.conversation]:
-            channel = self._channel.format(sample.conversation)
-            request = self.simulator.webhook(sample.text, sender=f"U{sample.conversation:08}", channel=channel)
+            request = self.request(sample)
             while self.simulator.clock() < sample.intended + patience:
                 sample.attempts += 1
-                if await self._post(session, request):
+                status, body = await self._post(session, request)
+                if self.taken(sample, status, body):
                     sample.acknowledged = self.simulator.clock()
                     return
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(min(LATEST, AGAIN * 2.0 ** min(sample.attempts - 1, 8)))
 
-    async def _post(self, session: aiohttp.ClientSession, request: Http) -> bool:
+    def taken(self, sample: Sample, status: int, body: bytes) -> bool:
+        """Tell whether an answer acknowledges a message."""
+        return 200 <= status < 300
+
+    async def _post(self, session: aiohttp.ClientSession, request: Http) -> tuple[int, bytes]:
+        hook = self.hooks[next(self._turns) % len(self.hooks)]
+        status, body = 0, b""
         try:
-            async with session.post(self.hook, data=request.body, headers=request.headers) as answer:
-                await answer.read()
-                return 200 <= answer.status < 300
-        except (aiohttp.ClientError, OSError):
-            return False
+            async with session.post(hook, data=request.body, headers=request.headers) as answer:
+                body = await answer.read()
+                status = answer.status
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            pass
+        self.statuses[status] += 1
+        return status, body
 
     async def settle(self, seconds: float) -> None:
         """Wait until every message is answered, or the time is up, or nothing new was answered for a while."""

@@ -52,6 +52,7 @@ class Service:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "service.log"
+        self.starting = STARTING
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "dragoman.toml").write_text(configuration, encoding="utf-8")
         self._process: asyncio.subprocess.Process | None = None
@@ -73,7 +74,7 @@ class Service:
         return [sys.executable, "-m", "dragoman", "run", *place, "--port", str(self.port)]
 
     async def _until_ready(self) -> None:
-        deadline = asyncio.get_running_loop().time() + STARTING
+        deadline = asyncio.get_running_loop().time() + self.starting
         async with aiohttp.ClientSession() as session:
             while asyncio.get_running_loop().time() < deadline:
                 if self.exited:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dragoman.service import installation
-from dragoman.service.run import House, run
+from dragoman.service.house import House
+from dragoman.service.run import run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import uvicorn
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from dragoman.wire import Http, Response
 
@@ -149,10 +150,22 @@ class Simulator(abc.ABC):
                 return fault
         return None
 
+    async def socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket (ASGI), the handshake included; by default there is none and it is refused (403).
+
+        `peer(scope)` gives its connection, to cut it off or to fall silent.
+        """
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one HTTP request (ASGI)."""
-        if scope["type"] != "http":
-            return
+        """Serve one HTTP request or one WebSocket (ASGI)."""
+        if scope["type"] == "websocket":
+            await self.socket(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Request(scope, receive)
         request = Http(
             method=incoming.method,
@@ -177,11 +190,42 @@ async def respond(send: Send, response: Response) -> None:
     await send({"type": "http.response.body", "body": response.body})
 
 
+class Peer(WebSocketsSansIOProtocol):
+    """One WebSocket's connection, below its frames: it may break as a real one does."""
+
+    def handle_connect(self, event: Any) -> None:
+        """Take the handshake, and put this connection where `peer` finds it."""
+        super().handle_connect(event)
+        extensions: Any = getattr(self, "scope", {}).get("extensions", {})
+        extensions["peer"] = self
+
+    def cut(self) -> None:
+        """Break off at once: no close frame, and nothing that is under way arrives."""
+        self.transport.abort()
+
+    def fall_silent(self) -> None:
+        """Answer nothing any more, not even a ping, and leave the connection open (a half-open peer)."""
+        self.transport.pause_reading()
+
+
+def peer(scope: Scope) -> Peer:
+    """Return the connection of a WebSocket that `serve` serves."""
+    found: Peer = scope["extensions"]["peer"]
+    return found
+
+
 @contextlib.asynccontextmanager
 async def serve(app: Any, port: int = 0) -> AsyncIterator[str]:
     """Serve an ASGI application on a loopback port while the context is open; yields its base address."""
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_level="critical", lifespan="off", timeout_graceful_shutdown=1
+        app,
+        host="127.0.0.1",
+        port=port,
+        log_level="critical",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        ws=Peer,
+        ws_ping_interval=None,
     )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())

@@ -19,6 +19,7 @@ from dragoman import telemetry
 from dragoman.errors import StoreError
 from dragoman.flow.context import Context
 from dragoman.flow.transport.local import Hub
+from dragoman.web import oauth
 from dragoman.web.chat import converse
 from dragoman.web.guard import KEY_COOKIE, Guard
 from dragoman.web.hooks import hook
@@ -48,6 +49,7 @@ class Front:
     hub: Hub
     guard: Guard
     unready: Callable[[], str]
+    public_url: str = ""
 
 
 def build(front: Front) -> ASGIApp:
@@ -56,6 +58,7 @@ def build(front: Front) -> ASGIApp:
         routes=[
             Route("/", functools.partial(_home, front)),
             Route("/chat", functools.partial(_chat_page, front)),
+            *oauth.routes(front.context, front.guard, front.public_url),
             Route("/static/{name}", functools.partial(_static, front)),
             WebSocketRoute("/chat/socket", functools.partial(_chat_socket, front)),
             Route("/health/live", _live),
@@ -88,6 +91,17 @@ def metrics_only() -> ASGIApp:
         return Response(generate_latest(telemetry.REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(routes=[Route("/metrics", metrics)])
+
+
+def health_only(front: Front) -> ASGIApp:
+    """Return the application of a process without the role `gateway`: its health and its metrics."""
+    return Starlette(
+        routes=[
+            Route("/health/live", _live),
+            Route("/health/ready", functools.partial(_ready, front)),
+            Route("/metrics", functools.partial(_metrics, front)),
+        ]
+    )
 
 
 async def _home(_front: Front, _request: Request) -> Response:

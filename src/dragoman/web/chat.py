@@ -14,7 +14,7 @@ from dragoman.errors import Malformed, StoreAway
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context
 from dragoman.flow.receive import accept
-from dragoman.flow.transport.local import Ear, Hub
+from dragoman.flow.transport.local import AGAIN, Ear, Hub
 from dragoman.model import Line
 from dragoman.store.base import Times
 from dragoman.wire import Push
@@ -40,7 +40,8 @@ class Chat:
     async def speak(self) -> None:
         """Send what is said in the channel, until cancelled."""
         while True:
-            await self.send(await self.ear.get())
+            frame = await self.ear.get()
+            await (self.greet() if frame == AGAIN else self.send(frame))
 
     async def send(self, frame: dict[str, Any]) -> None:
         """Send one frame."""

@@ -41,7 +41,27 @@ async def mend(context: Context, query: dict[str, str]) -> Any:
         return {"error": f"it stays parked: {error}"}
 
 
-QUESTIONS: dict[str, Question] = {"trace": trace, "parked": parked, "redrive": mend}
+async def installations(context: Context, _query: dict[str, str]) -> Any:
+    """List the workspaces that installed an account's app."""
+    return await context.installer.listed()
+
+
+async def uninstall(context: Context, query: dict[str, str]) -> Any:
+    """Revoke a workspace's tokens and drop its installation; None when there is none."""
+    account = context.accounts.get(query["account"])
+    try:
+        return {"revoked": await context.installer.remove(account, query["workspace"])} if account else None
+    except LookupError:
+        return None
+
+
+QUESTIONS: dict[str, Question] = {
+    "trace": trace,
+    "parked": parked,
+    "redrive": mend,
+    "installations": installations,
+    "uninstall": uninstall,
+}
 """What can be asked, by the running service's socket or of the opened file."""
 
 

@@ -1,8 +1,12 @@
 """What the tests of Feishu share: an account at the simulator, and a client without a network."""
 
+import asyncio
 import dataclasses
 import hashlib
+import importlib
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,12 +17,29 @@ from dragoman.adapters.feishu import Feishu
 from dragoman.errors import NoAnswer
 from dragoman.model import Action, Address, Delivery, Event, Media, Secret
 from dragoman.testing.simulators.feishu import FeishuSimulator
-from dragoman.wire import Credential, Exchange, Expired, Http, Push, Response
+from dragoman.wire import Credential, Exchange, Expired, Http, Request, Response
 
 T = TypeVar("T")
 
 NOW = 1_767_406_614.25
 BOUNDARY = "part-of-a-test"
+
+
+@pytest.fixture(scope="session")
+def sdk() -> Any:
+    """Import the SDK in a thread of its own: it takes the thread's event loop, and gets one that is then closed."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_imported).result()
+
+
+def _imported() -> Any:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it uses names that websockets has deprecated
+        found = importlib.import_module("lark_oapi")
+    loop.close()
+    return found
 
 
 @pytest.fixture
@@ -105,7 +126,7 @@ class Bench:
             result: T = stop.value
             return result
 
-    def _answer(self, request: Http | Push | Expired) -> Response:
+    def _answer(self, request: Request) -> Response:
         if isinstance(request, Expired):
             del self.tokens[request.credential.name]
             return Response(status=204)

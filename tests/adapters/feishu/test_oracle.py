@@ -1,9 +1,7 @@
 """The official SDK, lark-oapi, as the judge of our simulator's encryption and signatures, and of our own."""
 
-import asyncio
 import importlib
 import json
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,19 +15,6 @@ from dragoman.testing.simulators.feishu import FeishuSimulator
 from dragoman.wire import Http
 
 Judge = Callable[[Http], tuple[int, Any]]
-
-
-@pytest.fixture(scope="module")
-def sdk() -> Any:
-    """Import the SDK, which takes the thread's event loop at import: it gets one that is then closed."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # it uses names that websockets has deprecated
-        found = importlib.import_module("lark_oapi")
-    asyncio.set_event_loop(None)
-    loop.close()
-    return found
 
 
 @pytest.fixture

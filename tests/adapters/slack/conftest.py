@@ -13,7 +13,7 @@ from dragoman.adapter import Known
 from dragoman.adapters.slack import Slack
 from dragoman.model import Action, Address, Delivery, Media, Secret
 from dragoman.testing.simulators.slack import SlackSimulator
-from dragoman.wire import Exchange, Expired, Http, Push, Response
+from dragoman.wire import Exchange, Http, Request, Response
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ class Bench:
             result: T = stop.value
             return result
 
-    def _answer(self, request: Http | Push | Expired) -> Response:
+    def _answer(self, request: Request) -> Response:
         assert isinstance(request, Http)
         self.requests.append(request)
         response = self.simulator.handle(self._sent(request))

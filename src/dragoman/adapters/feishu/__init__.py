@@ -1,11 +1,11 @@
-"""Feishu and Lark: webhooks and card callbacks in; the server API out.
+"""Feishu and Lark: events and card callbacks in, by webhook or by a long connection; the server API out.
 
 Source: open.feishu.cn and open.larksuite.com. What an account needs is made in the developer console, as a
 self-built app.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -13,21 +13,26 @@ from dragoman import wire
 from dragoman.adapter import (
     Adapter,
     Capabilities,
+    Dial,
+    Halt,
     Known,
     Me,
+    Mode,
     Payload,
     Probe,
     Rate,
     Receipt,
+    Session,
     Token,
     linked,
     platform,
     setting,
 )
-from dragoman.adapters.feishu import files, parse, probe, proof, send, writing
+from dragoman.adapters.feishu import files, frames, parse, probe, proof, send, socket, writing
 from dragoman.adapters.feishu.api import TENANT, Api
 from dragoman.adapters.feishu.origin import Origin
 from dragoman.adapters.feishu.payloads import Envelope
+from dragoman.errors import Forged
 from dragoman.model import Attachment, Delivery, Media, Message, Secret
 from dragoman.wire import Exchange, Http, Outcome
 
@@ -45,6 +50,7 @@ class Feishu(Adapter):
         max_text=3500,
         dialect="feishu",
         actions=frozenset({"say", "edit", "delete", "react"}),
+        modes=frozenset({"webhook", "socket"}),
         threads=True,
         buttons=True,
         media_in=True,
@@ -55,7 +61,13 @@ class Feishu(Adapter):
 
     app_id: str = setting("App ID, cli_... (the app's page Credentials & Basic Info).")
     app_secret: Secret = setting("App Secret (the same page).")
-    verification_token: Secret = setting("Verification Token (Events & Callbacks, Encryption Strategy).")
+    receive: Literal["webhook", "socket"] = setting(
+        "How to receive: webhook, or socket (Feishu's persistent connection: no public address is needed).",
+        default="webhook",
+    )
+    verification_token: Secret = setting(
+        "Verification Token (Events & Callbacks, Encryption Strategy); only a webhook needs it.", default=Secret()
+    )
     encrypt_key: Secret = setting(
         "Encrypt Key (the same page); set there, it must be set here: what is not signed is then refused.",
         default=Secret(),
@@ -74,7 +86,7 @@ class Feishu(Adapter):
         problems = []
         if not self.api_base.startswith(("http://", "https://")):
             problems.append("api_base must begin with http:// or https://")
-        if not self.verification_token:
+        if self.receive == "webhook" and not self.verification_token:
             problems.append(
                 "verification_token is empty: without it nobody can tell Feishu's requests from forged ones"
             )
@@ -86,11 +98,17 @@ class Feishu(Adapter):
             problems.append("max_skew_s must not be negative")
         return problems
 
+    def mode(self) -> Mode:
+        """Tell how this account receives."""
+        return self.receive
+
     def verify(self, request: Http, known: Known) -> Payload:
         """Prove a request: decrypt it, then check its signature (where there is a key) and its token.
 
         A handshake is not signed, its token is proof enough: it is told nothing but what it says itself.
         """
+        if self.receive != "webhook":
+            raise Forged("this account receives by its socket, and takes no webhooks")
         body = proof.opened(request.body, self.encrypt_key)
         envelope = wire.decode(body, Envelope)
         if envelope.is_old_card:
@@ -118,6 +136,22 @@ class Feishu(Adapter):
     def send(self, delivery: Delivery, known: Known) -> Exchange[Outcome]:
         """Carry out one action by the server API."""
         return send.perform(self._api, delivery)
+
+    def dial(self, known: Known) -> Exchange[Dial | Halt]:
+        """Ask for the address of a new long connection."""
+        return socket.dial(self.api_base, self.app_id)
+
+    def session(self, known: Known) -> Session:
+        """Begin the state machine of a long connection."""
+        return socket.LongConnection(self.parse, known)
+
+    def connection(self) -> str:
+        """Name the connection by the app: Feishu gives each event to one of an app's connections only."""
+        return f"feishu:{self.app_id}"
+
+    def describe(self, raw: bytes) -> dict[str, Any]:
+        """Read a frame of the long connection; raises `Malformed`."""
+        return frames.described(frames.read(raw))
 
     def fetch(self, attachment: Attachment, known: Known) -> Exchange[Media]:
         """Fetch what a person sent into the media store."""

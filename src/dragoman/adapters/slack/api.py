@@ -16,7 +16,8 @@ from dragoman.adapters.slack.payloads import File
 from dragoman.errors import Malformed
 from dragoman.wire import Credential, Http, Outcome, Refused, Response, Retry, Unsure
 
-BOT: Final = Credential(name="bot_token")
+BOT: Final = "bot_token"
+APP: Final = Credential(name="app_token")
 JSON: Final = {"content-type": "application/json; charset=utf-8"}
 
 WAIT: Final = 5.0
@@ -59,6 +60,7 @@ class Answer(msgspec.Struct):
     upload_url: str | None = None
     file_id: str | None = None
     file: File | None = None
+    url: str | None = None
     user_id: str | None = None
     user: str | None = None
     bot_id: str | None = None
@@ -66,9 +68,18 @@ class Answer(msgspec.Struct):
 
 @dataclasses.dataclass(frozen=True)
 class Api:
-    """The address of the Web API, and the requests that are made there."""
+    """The address of the Web API, and the requests that are made there.
+
+    `workspace` is empty for an account with a bot token of its own.
+    """
 
     base: str
+    workspace: str = ""
+
+    @property
+    def bot(self) -> Credential:
+        """Name the bot's token."""
+        return Credential(name=BOT, workspace=self.workspace)
 
     def call(self, method: str, arguments: dict[str, Any], *, repeatable: bool = False) -> Http:
         """Return a call with JSON arguments; empty ones are left out."""
@@ -78,8 +89,13 @@ class Api:
         """Return a call of a method that takes a form only (the reading ones, and the ticket for an upload)."""
         return self._request(method, repeatable=True, form=_given(arguments))
 
-    def _request(self, method: str, **facts: Any) -> Http:
-        return Http(method="POST", url=f"{self.base.rstrip('/')}/{method}", auth=BOT, lane=method, **facts)
+    def open_connection(self) -> Http:
+        """Return the call that asks for a socket's address, the only one with the app-level token."""
+        return self._request("apps.connections.open", auth=APP, repeatable=True, form={})
+
+    def _request(self, method: str, *, auth: Credential | None = None, **facts: Any) -> Http:
+        url = f"{self.base.rstrip('/')}/{method}"
+        return Http(method="POST", url=url, auth=auth or self.bot, lane=method, **facts)
 
     def owns(self, url: str, host: str) -> bool:
         """Tell whether an address is Slack's `host` by https, or lies where the API does."""

@@ -10,9 +10,17 @@ from typing import Any, Final
 import msgspec
 
 from dragoman import wire
-from dragoman.adapter import Receipt
+from dragoman.adapter import Ended, Receipt
 from dragoman.adapters.slack.origin import Origin, Place, brought, ignored, milliseconds, moment, need
-from dragoman.adapters.slack.payloads import Content, Envelope, Kind, MessageEvent, ReactionEvent
+from dragoman.adapters.slack.payloads import (
+    AccountEvent,
+    Authorization,
+    Content,
+    Envelope,
+    Kind,
+    MessageEvent,
+    ReactionEvent,
+)
 from dragoman.errors import Malformed
 from dragoman.model import Event, Sender
 
@@ -38,14 +46,21 @@ def _callback(origin: Origin, envelope: Envelope) -> Receipt:
 def _surrounded(origin: Origin, envelope: Envelope) -> Origin:
     """Add the envelope's facts; it names our bot too, for an account that does not know it yet."""
     bots = (each.user_id for each in envelope.authorizations or () if each.is_bot and each.user_id)
+    origin = origin.entered(envelope.team_id or "", _installation(envelope))
     me = origin.me if origin.me.id else msgspec.structs.replace(origin.me, id=next(bots, ""))
     return dataclasses.replace(
         origin,
         me=me,
-        workspace=envelope.team_id or "",
         app_id=envelope.api_app_id or "",
         event_id=envelope.event_id or "",
+        event_time=envelope.event_time or 0.0,
     )
+
+
+def _installation(envelope: Envelope) -> str:
+    """Choose whose token serves an event: not the author's workspace counts, but the first authorisation."""
+    first = next(iter(envelope.authorizations or ()), Authorization())
+    return (first.enterprise_id if first.is_enterprise_install else first.team_id) or ""
 
 
 def _rate_limited(origin: Origin, envelope: Envelope) -> Receipt:
@@ -56,9 +71,16 @@ def _rate_limited(origin: Origin, envelope: Envelope) -> Receipt:
 
 
 def _account_event(origin: Origin, inner: bytes) -> Receipt:
-    kind = wire.decode(inner, Kind).type
-    value = {"event": kind, "event_id": origin.event_id}
-    return brought(_reported(origin, origin.key(kind, origin.event_id), value, milliseconds(origin.now)))
+    """Read the end of an installation; a person's token that is revoked is none of the bot's."""
+    event = wire.decode(inner, AccountEvent)
+    value = {"event": event.type, "event_id": origin.event_id}
+    reported = _reported(origin, origin.key(event.type, origin.event_id), value, milliseconds(origin.now))
+    personal = event.type == "tokens_revoked" and not (event.tokens and event.tokens.bot)
+    if personal or not origin.installation:
+        return brought(reported)
+    return Receipt(
+        events=(reported,), ended=(Ended(workspace=origin.installation, at=origin.event_time or origin.now),)
+    )
 
 
 def _reported(origin: Origin, key: str, value: dict[str, Any], at: float) -> Event:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from dragoman.adapters.slack.api import BOT, Answer, Api, failed, judge
+from dragoman.adapters.slack.api import Answer, Api, failed, judge
 from dragoman.errors import MediaRefused
 from dragoman.model import Address, Attachment, Media
 from dragoman.wire import Exchange, Http, Outcome, Response, Retry, Sent, Unsure
@@ -80,7 +80,13 @@ def fetch(api: Api, attachment: Attachment) -> Exchange[Media]:
     if not api.owns(found.url, HOST):
         raise MediaRefused("the file does not lie with Slack")
     response = yield Http(
-        method="GET", url=found.url, auth=BOT, into="media", timeout=PATIENCE, repeatable=True, lane="files.download"
+        method="GET",
+        url=found.url,
+        auth=api.bot,
+        into="media",
+        timeout=PATIENCE,
+        repeatable=True,
+        lane="files.download",
     )
     return _received(response, found)
 

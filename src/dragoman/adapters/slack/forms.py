@@ -3,8 +3,7 @@
 Source: docs.slack.dev, "Slash commands", "Handling user interaction", "Interaction payloads".
 """
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -27,13 +26,16 @@ def read(origin: Origin, body: bytes) -> Receipt:
     fields = _fields(body)
     if fields.get("ssl_check") == "1":
         return ignored("ssl_check")
-    if "payload" not in fields:
-        return _command(origin, fields)
-    interaction = wire.decode(fields["payload"], Interaction)
-    reader = INTERACTIONS.get(interaction.type)
+    return interaction(origin, fields["payload"]) if "payload" in fields else command(origin, fields)
+
+
+def interaction(origin: Origin, payload: bytes | str) -> Receipt:
+    """Read the JSON of an interaction."""
+    given = wire.decode(payload, Interaction)
+    reader = INTERACTIONS.get(given.type)
     if reader is None:
-        return ignored(f"kind:{interaction.type}")
-    return reader(dataclasses.replace(origin, workspace=_workspace(interaction)), interaction)
+        return ignored(f"kind:{given.type}")
+    return reader(origin.entered(_workspace(given), _organisation(given)), given)
 
 
 def _fields(body: bytes) -> dict[str, str]:
@@ -44,17 +46,18 @@ def _fields(body: bytes) -> dict[str, str]:
     return dict(pairs)
 
 
-def _command(origin: Origin, fields: dict[str, str]) -> Receipt:
+def command(origin: Origin, fields: Mapping[str, Any]) -> Receipt:
     """Read a slash command; Slack gives it no time, and no id but the trigger's."""
     try:
-        command = msgspec.convert(fields, Command)
+        given = msgspec.convert(fields, Command)
     except msgspec.ValidationError as error:
         raise Malformed(f"not the documented form: {error}") from error
-    return brought(_commanded(origin, command))
+    return brought(_commanded(origin, given))
 
 
 def _commanded(origin: Origin, command: Command) -> Event:
-    origin = dataclasses.replace(origin, workspace=command.team_id or command.enterprise_id)
+    whole = command.enterprise_id if command.is_enterprise_install == "true" else ""
+    origin = origin.entered(command.team_id or command.enterprise_id, whole)
     text = mrkdwn.clean(command.text, "")
     invocation = command.trigger_id or crypto.fingerprint(*msgspec.structs.astuple(command))
     direct = command.channel_id.startswith("D")
@@ -86,6 +89,11 @@ def _workspace(interaction: Interaction) -> str:
     """Choose the workspace: `team` is null for an app installed for a whole organisation."""
     team = interaction.team and interaction.team.id
     return team or interaction.user.team_id or (interaction.enterprise.id if interaction.enterprise else "")
+
+
+def _organisation(interaction: Interaction) -> str:
+    """Name the organisation when it is that which installed the app."""
+    return interaction.enterprise.id if interaction.is_enterprise_install and interaction.enterprise else ""
 
 
 def _pressed(origin: Origin, interaction: Interaction) -> Receipt:

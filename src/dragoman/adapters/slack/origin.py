@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 from dragoman.adapter import Adapter, Me, Receipt
@@ -15,6 +16,8 @@ WITHOUT_BYTES: Final = frozenset({"tombstone", "hidden_by_limit"})
 """Modes of a file that was deleted, or that the workspace's plan no longer shows."""
 
 SLACKBOT: Final = "USLACKBOT"
+INSTALLATION: Final = "installation"
+"""Where an address, or a file, says whose token serves it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,9 +36,22 @@ class Origin:
     adapter: Adapter
     me: Me
     now: float
+    bots: Mapping[str, Me] = dataclasses.field(default_factory=dict)
+    """Which bot we are by installation, where workspaces install the app."""
     workspace: str = ""
+    installation: str = ""
+    """Whose token serves here: the workspace's, or its organisation's (only where workspaces install the app)."""
     app_id: str = ""
     event_id: str = ""
+    event_time: float = 0.0
+
+    def entered(self, workspace: str, installation: str = "") -> "Origin":
+        """Stand in a workspace: as the bot that we are by its installation, or by that of its organisation."""
+        if self.adapter.oauth() is None:
+            return dataclasses.replace(self, workspace=workspace)
+        installation = installation or workspace
+        me = self.bots.get(installation, self.me)
+        return dataclasses.replace(self, workspace=workspace, installation=installation, me=me)
 
     def outsider(self, content: Content) -> str:
         """Say why its author does not count: `self`, `bot`, or nothing for a person.
@@ -67,6 +83,8 @@ class Origin:
     def event(self, place: Place, *, key: str, kind: str, sender: Sender, **facts: Any) -> Event:
         """Make an event at a place; `facts` are the event's other fields, and `ticket` is the address's."""
         ticket = facts.pop("ticket", {})
+        if self.installation != self.workspace and self.installation:
+            ticket = {**ticket, INSTALLATION: self.installation}
         return Event(
             key=key,
             kind=kind,
@@ -100,12 +118,15 @@ class Origin:
             "text_as_sent": text,
             "mentions": mentions,
             "mentions_bot": any(mention.is_bot for mention in mentions),
-            "attachments": tuple(attachment(file) for file in content.files or () if file.mode not in WITHOUT_BYTES),
+            "attachments": tuple(
+                attachment(file, self.installation) for file in content.files or () if file.mode not in WITHOUT_BYTES
+            ),
         }
 
 
-def attachment(file: File) -> Attachment:
+def attachment(file: File, installation: str = "") -> Attachment:
     """Return a shared file as an attachment; one of Slack Connect has its address asked for when it is fetched."""
+    value = {"file_access": file.file_access} if file.file_access else {}
     return Attachment(
         kind=KINDS.get((file.mimetype or "").partition("/")[0], "file"),
         id=file.id,
@@ -113,7 +134,7 @@ def attachment(file: File) -> Attachment:
         name=file.name or "",
         mime=file.mimetype or "",
         size=file.size,
-        value={"file_access": file.file_access} if file.file_access else {},
+        value={**value, INSTALLATION: installation} if installation else value,
     )
 
 

@@ -14,6 +14,9 @@ NULL: Final = b"null"
 class Authorization(msgspec.Struct):
     """An installation that the event is visible to; with `is_bot` the user is our bot."""
 
+    team_id: str | None = None
+    enterprise_id: str | None = None
+    is_enterprise_install: bool | None = None
     user_id: str | None = None
     is_bot: bool | None = None
 
@@ -26,6 +29,7 @@ class Envelope(msgspec.Struct):
     team_id: str | None = None
     api_app_id: str | None = None
     event_id: str | None = None
+    event_time: float | None = None
     minute_rate_limited: int = 0
     authorizations: list[Authorization] | None = None
     event: msgspec.Raw = msgspec.Raw(NULL)
@@ -91,6 +95,19 @@ class Item(msgspec.Struct):
     ts: str | None = None
 
 
+class Revoked(msgspec.Struct):
+    """Whose tokens are revoked, by kind."""
+
+    bot: list[str] | None = None
+
+
+class AccountEvent(msgspec.Struct):
+    """An inner event about the installation."""
+
+    type: str
+    tokens: Revoked | None = None
+
+
 class ReactionEvent(msgspec.Struct):
     """An emoji put on, or taken from, an item."""
 
@@ -134,6 +151,7 @@ class Command(msgspec.Struct):
     user_name: str = ""
     team_id: str = ""
     enterprise_id: str = ""
+    is_enterprise_install: str = ""
     response_url: str = ""
     trigger_id: str = ""
 
@@ -215,6 +233,7 @@ class Interaction(msgspec.Struct):
     user: User
     team: Named | None = None
     enterprise: Named | None = None
+    is_enterprise_install: bool | None = None
     channel: Named | None = None
     container: Container | None = None
     message: Content | None = None

@@ -48,10 +48,8 @@ class PostgresStore:
         self.reader = PostgresReader(pool)
         self.owner = owner
         self.most_waiting = 50_000
-        self.heard: Callable[[str], None] = lambda _: None
-        """Called with what another replica told everyone."""
-        self.missed: Callable[[], None] = lambda: None
-        """Called when something that was told may have been missed."""
+        self._told: Callable[[str], None] = lambda _: None
+        self._missed: Callable[[], None] = lambda: None
         self._pool = pool
         self._clock = clock
         self._bell: Bell | None = None
@@ -113,23 +111,27 @@ class PostgresStore:
         for number in hint.over:
             self._finish(number)
         for told in hint.told:
-            self.heard(told)
+            self._told(told)
 
     def _gap(self) -> None:
         """Look at everything again: hints may have been missed."""
         for event in self._hints.values():
             event.set()
-        self.missed()
+        self._missed()
 
     def _wake(self, wake: Wake, *, others: bool = True) -> None:
         self._hints[wake].set()
         if others and self._bell is not None:
             self._bell.ring(wake)
 
-    async def tell(self, text: str) -> None:
-        """Tell all other replicas; what is longer than some 5,000 bytes does not reach them."""
+    def tell(self, text: str) -> None:
+        """Tell all other replicas (up to some 5,000 bytes), without a promise that it reaches them."""
         if self._bell is not None:
             self._bell.ring(told=text)
+
+    def listen(self, told: Callable[[str], None], missed: Callable[[], None]) -> None:
+        """Hear what others tell; `missed` is called when something may not have been heard."""
+        self._told, self._missed = told, missed
 
     async def beat(self, roles: str) -> int:
         """Say that this replica lives; returns how many do."""
@@ -314,9 +316,9 @@ class PostgresStore:
     async def _settle(self, settlings: Sequence[outbox.Settling]) -> Sequence[bool | Exception]:
         return await outbox.settle(self._pool, settlings)
 
-    async def prolong(self, deliveries: Sequence[int]) -> None:
-        """Say that these deliveries are still being sent."""
-        await outbox.prolong(self._pool, deliveries, self.owner)
+    async def prolong(self, deliveries: Collection[int]) -> Collection[int]:
+        """Say that these deliveries are still being sent; returns those that are still ours."""
+        return await outbox.prolong(self._pool, deliveries, self.owner)
 
     async def reply(self, event: int) -> Sequence[Delivery]:
         """Take the replies to an event that are not sent yet, for the response of the request that waits for them."""

@@ -5,18 +5,15 @@ taken, and `lane.holder` is the one under way, which must be settled first.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from dragoman.model import Delivery
-from dragoman.store.base import Decision, Later, Parked, Pause, Settled
+from dragoman.store.base import SEND_LEASE, Decision, Later, Parked, Pause, Settled
 from dragoman.store.postgres.inbox import plain
 from dragoman.store.postgres.pool import Pool, Session, columns
 from dragoman.store.stored import encode, read_action, read_address, read_ids
-
-LEASE: Final = 15.0
-"""Seconds that a sender has until its delivery counts as interrupted."""
 
 
 class Settling(msgspec.Struct):
@@ -54,7 +51,7 @@ async def _lock(session: Session, conversations: Collection[str]) -> None:
 
 async def take(pool: Pool, limit: int, busy: Collection[str], owner: str, now: float) -> list[Delivery]:
     """Mark deliveries as being sent, at most one of a conversation and none of a busy account, and return them."""
-    rows = await pool.rows("take", limit=limit, busy=list(busy), owner=owner, lease=LEASE)
+    rows = await pool.rows("take", limit=limit, busy=list(busy), owner=owner, lease=SEND_LEASE)
     taken: list[Delivery] = []
     for row in rows:
         try:
@@ -66,7 +63,7 @@ async def take(pool: Pool, limit: int, busy: Collection[str], owner: str, now: f
 
 def _delivery(row: Any, now: float, *, taken: bool = True) -> Delivery:
     """Read a row; times that come relative to the database's clock are put on ours."""
-    number, key, action, address, conversation, cls, attempts, fence, age, received_at, left, ids = row
+    number, key, action, address, conversation, cls, attempts, fence, age, received_at, left, slot, ids = row
     return Delivery(
         id=number,
         key=key,
@@ -79,7 +76,8 @@ def _delivery(row: Any, now: float, *, taken: bool = True) -> Delivery:
         at=now + age,
         received_at=received_at,
         not_after=now + left,
-        until=now + LEASE if taken else 0.0,
+        slot=0.0 if slot is None else now + slot,
+        until=now + SEND_LEASE if taken else 0.0,
         ids=read_ids(ids),
     )
 
@@ -106,13 +104,13 @@ async def give_back_orphans(pool: Pool, owner: str, known: Collection[int]) -> i
 
 async def prolong(pool: Pool, deliveries: Collection[int], owner: str) -> set[int]:
     """Give the sends that are under way more time; returns those that are still ours."""
-    return {row[0] for row in await pool.rows("prolong", ids=list(deliveries), lease=LEASE, owner=owner)}
+    return {row[0] for row in await pool.rows("prolong", ids=list(deliveries), lease=SEND_LEASE, owner=owner)}
 
 
 async def settle(pool: Pool, settlings: Sequence[Settling]) -> list[bool | Exception]:
     """Record what came of deliveries, in one transaction; False for those that are no longer ours."""
     rows = [_settling(settling) for settling in settlings]
-    ids, fences, states, reasons, after, uncounted, moved, platform_ids = columns(rows, 8)
+    ids, fences, states, reasons, after, uncounted, moved, platform_ids, paced = columns(rows, 9)
 
     async def work(session: Session) -> list[bool | Exception]:
         await _lock(session, [settling.delivery.conversation for settling in settlings])
@@ -127,6 +125,7 @@ async def settle(pool: Pool, settlings: Sequence[Settling]) -> list[bool | Excep
                 uncounted=uncounted,
                 moved=moved,
                 platform_ids=platform_ids,
+                paced=paced,
             )
         )
         await _free(session, changed)
@@ -140,19 +139,19 @@ async def settle(pool: Pool, settlings: Sequence[Settling]) -> list[bool | Excep
 
 
 def _settling(settling: Settling) -> tuple[Any, ...]:
-    """Return a row: id, fence, state, reason, seconds until the lane goes on, uncounted, new address, ids."""
+    """Return a row: id, fence, state, reason, seconds until the lane goes on, uncounted, new address, ids, paced."""
     delivery, decision = settling.delivery, settling.decision
     name = (delivery.id, delivery.fence)
     match decision:
         case Settled(ids=ids):
-            return (*name, "sent", "", settling.pace, 0, None, encode(ids))
+            return (*name, "sent", "", settling.pace, 0, None, encode(ids), False)
         case Parked(reason=reason):
-            return (*name, "parked", plain(reason), settling.pace, 0, None, None)
+            return (*name, "parked", plain(reason), settling.pace, 0, None, None, False)
         case Pause(reason=reason):
-            return (*name, "pending", plain(reason), 0.0, 1, None, None)
-        case Later(after=after, reason=reason, attempted=attempted, address=address):
+            return (*name, "pending", plain(reason), 0.0, 1, None, None, False)
+        case Later(after=after, reason=reason, attempted=attempted, address=address, paced=paced):
             moved = encode(address) if address else None
-            return (*name, "pending", plain(reason), after, int(not attempted), moved, None)
+            return (*name, "pending", plain(reason), after, int(not attempted), moved, None, paced)
 
 
 async def _pause(session: Session, settlings: Sequence[Settling]) -> None:
@@ -170,7 +169,7 @@ async def reply(pool: Pool, event: int, owner: str, now: float) -> list[Delivery
         if conversation is None:
             return []
         await _lock(session, [conversation])
-        rows = await session.rows("take_replies", inbox=event, owner=owner, lease=LEASE)
+        rows = await session.rows("take_replies", inbox=event, owner=owner, lease=SEND_LEASE)
         taken = sorted((_delivery(row, now) for row in rows), key=lambda delivery: delivery.id)
         if taken:
             await session.rows("hold_lane", conversation=conversation, holder=taken[-1].id)

@@ -16,7 +16,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from dragoman import telemetry
-from dragoman.errors import StoreAway
+from dragoman.errors import StoreAway, StoreRefused
 from dragoman.store.named import named
 
 T = TypeVar("T")
@@ -96,8 +96,8 @@ class Pool:
 
     @classmethod
     async def open(cls, url: str, size: int, name: str, given: Callable[[], float] | None) -> Self:
-        """Open the pool; raises `StoreAway` when no connection can be made."""
-        with told():
+        """Open the pool; raises `StoreAway` when no connection can be made now, `StoreRefused` when never."""
+        with told(), refused():
             pool = await asyncpg.create_pool(
                 url,
                 min_size=1,
@@ -194,6 +194,25 @@ def away(error: BaseException) -> StoreAway:
     if isinstance(error, asyncpg.PostgresError):
         return StoreAway(f"the database says {type(error).__name__} ({error.sqlstate})")
     return StoreAway(f"the database does not answer: {type(error).__name__}")
+
+
+NEVER: Final = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ClientConfigurationError,
+    asyncpg.InsufficientPrivilegeError,
+)
+
+
+@contextlib.contextmanager
+def refused() -> Any:
+    """Turn what no waiting mends into `StoreRefused`."""
+    try:
+        yield
+    except NEVER as error:
+        raise StoreRefused(f"the database refuses us: {error}") from error
+    except ValueError as error:  # the driver's word for an address that is none
+        raise StoreRefused(f"is no address of a PostgreSQL server: {type(error).__name__}") from error
 
 
 @contextlib.contextmanager

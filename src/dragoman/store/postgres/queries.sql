@@ -201,7 +201,8 @@ WITH ready AS (
         sending_at = moment(:now), until = moment(:now) + :lease
     FROM head WHERE o.id = head.id AND o.state = 'pending' AND head.withheld_until <= moment(:now)
     RETURNING o.id, o.key, o.action, o.address, o.conversation, o.class, o.attempts, o.fence,
-        o.created_at - moment(:now) AS age, o.received_at, o.not_after - moment(:now) AS left_, o.ids
+        o.created_at - moment(:now) AS age, o.received_at, o.not_after - moment(:now) AS left_,
+        o.slot - moment(:now) AS slot, o.ids
 ), held AS (
     UPDATE lane l SET holder = marked.id,
         ready_at = CASE WHEN marked.id IS NULL THEN greatest(coalesce(head.withheld_until, 0), moment(:now) + 0.02) END
@@ -239,11 +240,11 @@ FROM freed WHERE l.conversation = freed.conversation;
 -- name: settle
 WITH given AS (
     SELECT * FROM unnest(:ids::bigint[], :fences::bigint[], :states::text[], :reasons::text[], :after::float8[],
-                         :uncounted::integer[], :moved::text[], :platform_ids::text[])
-        AS t (id, fence, state, reason, after, uncounted, moved, platform_ids)
+                         :uncounted::integer[], :moved::text[], :platform_ids::text[], :paced::boolean[])
+        AS t (id, fence, state, reason, after, uncounted, moved, platform_ids, paced)
 )
 UPDATE outbox o SET state = g.state, reason = g.reason, attempts = o.attempts - g.uncounted, taker = '', until = NULL,
-    address = coalesce(g.moved, o.address), ids = coalesce(g.platform_ids, o.ids),
+    slot = CASE WHEN g.paced THEN moment(:now) + g.after END, address = coalesce(g.moved, o.address), ids = coalesce(g.platform_ids, o.ids),
     settled_at = CASE WHEN g.state <> 'pending' THEN moment(:now) END
 FROM given g WHERE o.id = g.id AND o.fence = g.fence AND o.state = 'sending'
 RETURNING o.id, o.conversation, g.state <> 'pending' AS gone, moment(:now) + g.after AS at;
@@ -262,7 +263,8 @@ UPDATE outbox o SET state = 'sending', fence = fence + 1, attempts = attempts + 
     sending_at = moment(:now), until = moment(:now) + :lease
 WHERE inbox = :inbox AND state = 'pending'
 RETURNING o.id, o.key, o.action, o.address, o.conversation, o.class, o.attempts, o.fence,
-    o.created_at - moment(:now) AS age, o.received_at, o.not_after - moment(:now) AS left_, o.ids;
+    o.created_at - moment(:now) AS age, o.received_at, o.not_after - moment(:now) AS left_,
+        o.slot - moment(:now) AS slot, o.ids;
 
 -- name: hold_lane
 UPDATE lane SET holder = :holder, ready_at = NULL WHERE conversation = :conversation AND holder IS NULL;
@@ -270,7 +272,8 @@ UPDATE lane SET holder = :holder, ready_at = NULL WHERE conversation = :conversa
 -- name: sent_replies
 -- Whatever became of them since (being written to another request, parked): a repeat gets the same answer.
 SELECT o.id, o.key, o.action, o.address, o.conversation, o.class, o.attempts, o.fence,
-    o.created_at - moment(:now) AS age, o.received_at, o.not_after - moment(:now) AS left_, o.ids FROM outbox o
+    o.created_at - moment(:now) AS age, o.received_at, o.not_after - moment(:now) AS left_,
+        o.slot - moment(:now) AS slot, o.ids FROM outbox o
 WHERE inbox = :inbox AND state IN ('sent', 'sending', 'parked') ORDER BY id;
 
 -- name: hand_back

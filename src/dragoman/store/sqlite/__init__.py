@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import os
+import secrets
+import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -9,7 +12,7 @@ from typing import Any, Final, Self
 from dragoman.adapter import Receipt
 from dragoman.errors import StoreError
 from dragoman.model import Delivery
-from dragoman.store.base import Accepted, Claim, Decision, Handled, Once, Parked, Settled, Times, Wake
+from dragoman.store.base import SEND_LEASE, Accepted, Claim, Decision, Handled, Once, Parked, Settled, Times, Wake
 from dragoman.store.sqlite import inbox, opening, outbox, upkeep
 from dragoman.store.sqlite.reader import SqliteReader
 from dragoman.store.sqlite.statements import one
@@ -32,6 +35,7 @@ class SqliteStore:
         self._hints: dict[Wake, asyncio.Event] = {"work": asyncio.Event(), "deliver": asyncio.Event()}
         self._finishing: dict[int, set[asyncio.Future[None]]] = {}
         self._suspect = ""
+        self.owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.most_waiting = 50_000
         self._waiting = 0
 
@@ -146,13 +150,13 @@ class SqliteStore:
             self._hints["deliver"].set()
         return mine
 
-    async def prolong(self, deliveries: Sequence[int]) -> None:
-        """Say that these deliveries are still being sent."""
-        await self._writer.run(outbox.prolong, deliveries, self._clock())
+    async def prolong(self, deliveries: Collection[int]) -> Collection[int]:
+        """Say that these deliveries are still being sent; returns those that are."""
+        return await self._writer.run(outbox.prolong, deliveries, self._clock())
 
     async def reply(self, event: int) -> Sequence[Delivery]:
         """Take the replies to an event that are not sent yet, for the response of the request that waits for them."""
-        return await self._writer.run(outbox.reply, event, outbox.LEASE, self._clock())
+        return await self._writer.run(outbox.reply, event, SEND_LEASE, self._clock())
 
     async def replies(self, event: int) -> Sequence[Delivery]:
         """Read the replies to an event that were sent, are being sent, or were parked since."""
@@ -188,6 +192,16 @@ class SqliteStore:
     async def let_go(self, name: str, owner: str) -> None:
         """End a lease, if it is this owner's, so that the next one need not wait."""
         await self._writer.run(upkeep.let_go, name, owner)
+
+    async def beat(self, roles: str) -> int:
+        """One service owns a file: it is alone."""
+        return 1
+
+    def tell(self, text: str) -> None:
+        """Nobody else is there to hear it."""
+
+    def listen(self, told: Callable[[str], None], missed: Callable[[], None]) -> None:
+        """Nobody else is there to be heard."""
 
     async def recall(self, name: str) -> str:
         """Read a kept value; empty when there is none."""

@@ -1,18 +1,15 @@
 """The outbox's side of the line: add, take, settle, and what an interrupted sender leaves behind."""
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Any
 
 import apsw
 import msgspec
 
 from dragoman.model import Delivery
-from dragoman.store.base import Decision, Handled, Later, Outgoing, Parked, Pause, Settled
+from dragoman.store.base import SEND_LEASE, Decision, Handled, Later, Outgoing, Parked, Pause, Settled
 from dragoman.store.sqlite.statements import one, rows, run
 from dragoman.store.stored import encode, read_action, read_address, read_ids
-
-LEASE: Final = 15.0
-"""Seconds that a sender has until its delivery counts as interrupted."""
 
 
 def add(connection: apsw.Connection, conversation: str, handled: Handled, now: float) -> None:
@@ -61,7 +58,7 @@ def _delivery(row: tuple[Any, ...], now: float, *, taken: bool) -> Delivery:
         at=created_at,
         received_at=received_at,
         not_after=not_after,
-        until=now + LEASE if taken else 0.0,
+        until=now + SEND_LEASE if taken else 0.0,
         ids=read_ids(ids),
     )
 
@@ -72,7 +69,7 @@ def take(connection: apsw.Connection, limit: int, busy: Collection[str], now: fl
     for row in rows(connection, "takeable", now=now, limit=limit, busy=encode(list(busy))):
         delivery = _readable(connection, row, now)
         if delivery is not None and delivery.conversation not in taken:
-            run(connection, "mark_sending", id=delivery.id, now=now, until=now + LEASE)
+            run(connection, "mark_sending", id=delivery.id, now=now, until=now + SEND_LEASE)
             taken[delivery.conversation] = delivery
     return list(taken.values())
 
@@ -87,9 +84,9 @@ def _readable(connection: apsw.Connection, row: tuple[Any, ...], now: float) -> 
         return None
 
 
-def prolong(connection: apsw.Connection, deliveries: Sequence[int], now: float) -> None:
-    """Give the sends that are under way more time."""
-    run(connection, "prolong", ids=encode(list(deliveries)), until=now + LEASE)
+def prolong(connection: apsw.Connection, deliveries: Collection[int], now: float) -> set[int]:
+    """Give the sends that are under way more time; returns those that are still being sent."""
+    return {row[0] for row in rows(connection, "prolong", ids=encode(list(deliveries)), until=now + SEND_LEASE)}
 
 
 def reply(connection: apsw.Connection, event: int, seconds: float, now: float) -> list[Delivery]:

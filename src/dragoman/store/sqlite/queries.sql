@@ -123,7 +123,7 @@ WHERE id = :id;
 
 -- name: prolong
 -- `ids` is a JSON list: the sends that are still under way.
-UPDATE outbox SET ready_at = :until WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'sending';
+UPDATE outbox SET ready_at = :until WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'sending' RETURNING id;
 
 -- name: park_unreadable
 UPDATE outbox SET state = 'parked', reason = 'this release cannot read it', settled_at = :now, ready_at = NULL

@@ -28,7 +28,7 @@ from dragoman.model import (
     Secret,
     Typing,
 )
-from dragoman.wire import Exchange, Http
+from dragoman.wire import Exchange, Frame, Http
 
 LATER: Final = 1.0
 """Seconds after which a platform may repeat a request."""
@@ -63,6 +63,10 @@ class Subject:
     def own(self) -> Sequence[Http]:
         """Return signed requests about what the bot itself did."""
         return ()
+
+    def frames(self) -> Sequence[Frame]:
+        """Return frames of a socket, each about another happening that wants a turn (an account with a socket)."""
+        raise NotImplementedError("a suite with a socket gives genuine frames")
 
     def stale(self) -> Http:
         """Return a request whose proof is right, but too old (where the platform's proof has an age)."""

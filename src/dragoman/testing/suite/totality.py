@@ -75,10 +75,10 @@ class WebhookTotalityTests(Subject):
     def test_parse_takes_a_genuine_payload_with_any_part_replaced(self, data: st.DataObject) -> None:
         """Platforms change; a field of another type, or none, is not the end."""
         payload = self.payload(data.draw(st.sampled_from(list(self.genuine()))))
-        self.takes(msgspec.structs.replace(payload, body=_mutated(data, payload.body)))
+        self.takes(msgspec.structs.replace(payload, body=mutated(data, payload.body)))
 
 
-def _mutated(data: st.DataObject, body: bytes) -> bytes:
+def mutated(data: st.DataObject, body: bytes) -> bytes:
     """Replace a part of JSON by other JSON, and of anything else some bytes by other bytes."""
     try:
         value = json.loads(body)

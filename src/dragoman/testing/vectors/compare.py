@@ -4,6 +4,7 @@ Only keys that are listed *and* observed are compared. Nothing equals nothing: n
 and an absent fact all say that there is none. Inside JSON values, equality is exact.
 """
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ ALIASES: Final = {"card_action": "action", "message_deleted": "delete"}
 DROPPED: Final = frozenset({"self", "ignored", "unknown"})
 MENTION: Final = ("id", "name", "is_bot")
 ATTACHMENT: Final = ("kind", "id", "url", "name", "mime", "size", "latitude", "longitude")
+HEADERS: Final = frozenset({"headers_kept", "headers_added"})
 LONGEST: Final = 300
 """Characters of a value that a line shows."""
 
@@ -156,6 +158,40 @@ def _authentic(wanted: Any, got: Any) -> bool:
     return wanted is None or wanted is got
 
 
+def _same_frame(wanted: Any, got: Any) -> bool:
+    """Compare the listed keys of a frame that we send; null: nothing is sent."""
+    if not isinstance(wanted, dict) or not isinstance(got, dict):
+        return same_json(wanted, got)
+    return all(key in got and same_json(value, got[key]) for key, value in wanted.items() if key != "note")
+
+
+def _same_frames(wanted: Sequence[Any], got: Sequence[Any]) -> bool:
+    return len(wanted) == len(got) and all(map(_same_frame, wanted, got))
+
+
+def _same_ack(wanted: Mapping[str, Any], got: Mapping[str, Any] | None) -> bool:
+    """Compare a decoded acknowledgement: the listed fields, the kept headers, and the names of the added ones."""
+    if got is None:
+        return False
+    kept, added = wanted.get("headers_kept", {}), set(wanted.get("headers_added", ()))
+    headers = got["headers"]
+    return (
+        all(name in got and same_json(value, got[name]) for name, value in wanted.items() if name not in HEADERS)
+        and all(same(value, headers.get(name)) for name, value in kept.items())
+        and headers.keys() == kept.keys() | added
+    )
+
+
+def _same_written(wanted: str, got: facts.Written | None) -> bool:
+    """Compare a frame in base64 with ours, both decoded."""
+    return got is not None and got.same(base64.b64decode(wanted))
+
+
+def _settings_taken(wanted: Mapping[str, Any], got: Mapping[str, Any] | None) -> bool:
+    """Compare the listed settings."""
+    return got is not None and all(name in got and same_json(value, got[name]) for name, value in wanted.items())
+
+
 def _set_alike(wanted: Any, got: Any) -> bool:
     return bool(wanted) == bool(got)
 
@@ -205,6 +241,12 @@ EQUALITY: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "plaintext": _same_body,
     "next_request": _same_parameters,
     "fatal": _set_alike,
+    "ack_frame_json": _same_frame,
+    "client_sends": _same_frame,
+    "ack": _same_ack,
+    "client_config": _settings_taken,
+    "next_ping_frame_base64": _same_written,
+    "reply_frames_json": _same_frames,
 }
 """Keys that are not compared by `same`."""
 

@@ -1,8 +1,13 @@
-"""An event in the words of the vectors' page: only the keys that it names exist here."""
+"""An event, or a socket, in the words of the vectors' page: only the keys that it names exist here."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol, runtime_checkable
 
+import msgspec
+
+from dragoman.adapter import Adapter, Known, Send, Session, Step
+from dragoman.errors import Malformed
 from dragoman.model import Event
 
 Facts = dict[str, Any]
@@ -53,3 +58,66 @@ def of(event: Event) -> Facts:
         **{name: event.value.get(name) for name in VALUES},
         **{name: read(event) for name, read in FIELDS.items()},
     }
+
+
+HOUR: Final = 3600
+"""Seconds for which a session is watched until it sends a frame by itself."""
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """An adapter whose frames are bytes of a form of its own."""
+
+    def describe(self, raw: bytes) -> Mapping[str, Any]:
+        """Return a frame's fields, with `headers` and `payload_json`; raises `Malformed`."""
+
+
+@runtime_checkable
+class Configured(Protocol):
+    """A session that takes settings over from the other side."""
+
+    @property
+    def client_config(self) -> Mapping[str, Any]:
+        """The settings that hold by now, by the other side's names for them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Written:
+    """A frame that we send, and how such frames are read."""
+
+    raw: bytes
+    describe: Callable[[bytes], Mapping[str, Any]]
+
+    def same(self, raw: bytes) -> bool:
+        """Tell whether another frame says the same."""
+        try:
+            return self.describe(raw) == self.describe(self.raw)
+        except Malformed:
+            return False
+
+
+def of_socket(adapter: Adapter, session: Session, steps: Iterable[Step], known: Known) -> Facts:
+    """Return what a case may list about a socket of binary frames; `steps` are its answers to the case's frames."""
+    if not isinstance(adapter, Describes):
+        return {}
+    sent = _bytes(steps)
+    config = session.client_config if isinstance(session, Configured) else None
+    ping = _next_ping(session, known)
+    return {
+        "ack": adapter.describe(sent[0]) if sent else None,
+        "client_config": config,
+        "next_ping_frame_base64": Written(raw=ping, describe=adapter.describe) if ping else None,
+    }
+
+
+def _next_ping(session: Session, known: Known) -> bytes:
+    """Let the clock run until the session sends something by itself; empty when it does not."""
+    for second in range(1, HOUR):
+        later = msgspec.structs.replace(known, now=known.now + second)
+        if sent := _bytes(session.tick(later)):
+            return sent[0]
+    return b""
+
+
+def _bytes(steps: Iterable[Step]) -> Sequence[bytes]:
+    return [step.frame.data for step in steps if isinstance(step, Send) and isinstance(step.frame.data, bytes)]

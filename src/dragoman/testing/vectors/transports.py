@@ -3,19 +3,20 @@
 import base64
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from dragoman.adapter import Adapter, Known
+from dragoman.adapter import Adapter, Emit, Known, Payload, Receipt, Redial, Send, Session, Step
 from dragoman.errors import Forged, Malformed
 from dragoman.model import Address, Delivery, Message, Say
 from dragoman.testing.drive import drive
+from dragoman.testing.vectors import facts
 from dragoman.testing.vectors.case import body_of, headers_of
 from dragoman.testing.vectors.facts import Facts
-from dragoman.wire import Http, Moved, Outcome, Refused, Request, Response, Retry, Sent, Unsure
+from dragoman.wire import Frame, Http, Moved, Outcome, Refused, Request, Response, Retry, Sent, Unsure
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,77 @@ def _parameters(request: Request) -> dict[str, Any]:
     return {**query, **request.query, **(request.form or {}), **(request.json or {})}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Talk:
+    """What came of a case's frames: the steps that a session wanted, and the session as they left it."""
+
+    session: Session
+    steps: Sequence[Step]
+    known: Known
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """What it took in."""
+        return [step.receipt for step in self.steps if isinstance(step, Emit)]
+
+    @property
+    def sent(self) -> list[Any]:
+        """What it answered: JSON decoded, bytes as they are."""
+        return [_decoded(step.frame.data) for step in self.steps if isinstance(step, Send)]
+
+
+def websocket(trial: Trial) -> Facts | None:
+    """Open a session, give it the case's frames, and look at what it wants done about them."""
+    if not trial.offers("session"):
+        return None
+    session = trial.adapter.session(trial.known)
+    list(session.opened(trial.known))  # what it sends by itself answers no frame
+    steps = [step for frame in _frames(trial.request) for step in session.received(frame, trial.known)]
+    talk = Talk(session=session, steps=steps, known=trial.known)
+    events = tuple(event for receipt in talk.receipts for event in receipt.events)
+    seen = facts.of_socket(trial.adapter, session, steps, trial.known)
+    return {**{name: look(talk) for name, look in SOCKET.items()}, **seen, "events": events}
+
+
+def _frames(request: Mapping[str, Any]) -> list[Frame]:
+    """Return a case's frames: text, JSON, or bytes, one or several."""
+    if "frame" in request:
+        return [Frame(data=json.dumps(request["frame"]))]
+    if "body" in request:
+        return [Frame(data=str(request["body"]))]
+    several = request.get("frames_base64") or [request.get("frame_base64") or request.get("body_base64") or ""]
+    return [Frame(data=base64.b64decode(each)) for each in several]
+
+
+def _decoded(data: str | bytes) -> Any:
+    try:
+        return json.loads(data) if isinstance(data, str) else data
+    except ValueError:
+        return data
+
+
+SOCKET: Final[Mapping[str, Callable[[Talk], Any]]] = {
+    "authentic": lambda talk: not any(receipt.malformed for receipt in talk.receipts),
+    "ack_frame_json": lambda talk: talk.sent[0] if talk.sent else None,
+    "reply_frames_json": lambda talk: talk.sent,
+    "client_sends": lambda talk: talk.sent[0] if talk.sent else None,
+    "reconnect": lambda talk: any(isinstance(step, Redial) for step in talk.steps),
+}
+"""What is observed of a session, by the key under which a case lists it.
+
+The socket itself proves that a frame is genuine, by our own login: what was understood counts as authentic.
+"""
+
+
+def email(trial: Trial) -> Facts:
+    """Hand the adapter one mail, as its mailbox would give it; one that names no sender brings nothing."""
+    try:
+        receipt = trial.adapter.parse(Payload(body=body_of(trial.request)), trial.known)
+    except Malformed:
+        return {"events": ()}
+    return {"events": receipt.events}
+
+
 def api_response(trial: Trial) -> Facts:
     """Let the platform answer every call of one `send` in the case's way; tell what came of it."""
     address = Address(account=trial.adapter.account, channel="1")
@@ -167,6 +239,9 @@ PRIMITIVES: Final[Mapping[str, Callable[[Trial], Facts | None]]] = {"ciphertext_
 TRANSPORTS: Final[Mapping[str, Callable[[Trial], Facts | None]]] = {
     "http": http,
     "long_poll": long_poll,
+    "websocket": websocket,
+    "gateway": websocket,
+    "email": email,
     "api_response": api_response,
     "crypto": crypto,
 }

@@ -84,6 +84,7 @@ CREATE TABLE outbox (
     fence bigint NOT NULL DEFAULT 0,
     taker text NOT NULL DEFAULT '',     -- the replica that sends it
     until double precision,             -- when its sender counts as interrupted
+    slot double precision,              -- reserved by the platform's pace, if it waited for that
     "window" double precision NOT NULL,
     sure_until double precision NOT NULL,
     not_after double precision NOT NULL,

@@ -1,4 +1,4 @@
-"""Feishu, simulated: encrypts and signs its requests, and its API refuses what the real one refuses.
+"""Feishu, simulated: sends requests, encrypted and signed, or frames; its API refuses what the real one refuses.
 
 It is stricter in one thing: a field that a call does not document is refused, not overlooked.
 Source: open.feishu.cn, the page of each call, "Configure Encrypt Key", "Frequency control".
@@ -14,10 +14,12 @@ from typing import Any, ClassVar, Final
 from urllib.parse import unquote, urlsplit
 
 import msgspec
+from starlette.types import Receive, Scope, Send
 
 from dragoman import wire
 from dragoman.testing.simulator import Simulator
 from dragoman.testing.simulators.feishu import rules, seal
+from dragoman.testing.simulators.feishu.gateway import Gateway, Pushed
 from dragoman.testing.simulators.feishu.rules import Refusal
 from dragoman.wire import Http, Response
 
@@ -47,6 +49,7 @@ MESSAGE: Final = "/open-apis/im/v1/messages/(?P<message_id>[^/]+)"
 ROUTES: Final = tuple(
     (method, re.compile(path), name)
     for method, path, name in (
+        ("POST", "/callback/ws/endpoint", "endpoint"),
         ("POST", "/open-apis/auth/v3/tenant_access_token/internal", "internal"),
         ("GET", "/open-apis/bot/v3/info", "info"),
         ("POST", "/open-apis/im/v1/messages", "messages"),
@@ -107,6 +110,7 @@ class FeishuSimulator(Simulator):
         self.recalled: set[str] = set()
         self.uploads: dict[str, rules.Upload] = {}
         self.resources: dict[tuple[str, str], Resource] = {}
+        self.gateway = Gateway((APP, app_secret), self.refused)
         self._app_secret = app_secret
         self._verification_token = verification_token
         self._encrypt_key = encrypt_key
@@ -138,6 +142,20 @@ class FeishuSimulator(Simulator):
             "bot_open_id": BOT,
             "api_base": url.rstrip("/"),
         }
+
+    def socket_settings(self, url: str) -> dict[str, str]:
+        """Return the settings of an account that receives by its long connection."""
+        needless = {"verification_token", "encrypt_key"}
+        given = {name: value for name, value in self.settings(url).items() if name not in needless}
+        return {**given, "receive": "socket"}
+
+    def push(self, request: Http, kind: str = "event") -> Pushed:
+        """Send what would be a request by the long connection: there nothing is encrypted, and nothing signed."""
+        return self.gateway.push(seal.opened(request.body, self._encrypt_key), kind)
+
+    async def socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one long connection."""
+        await self.gateway.serve(scope, receive, send)
 
     def webhook(self, text: str, *, sender: str = "", channel: str = "", thread: str = "") -> Http:
         """Return a person's new message in a direct chat."""
@@ -258,6 +276,8 @@ class FeishuSimulator(Simulator):
         return answer if isinstance(answer, Response) else _taken(answer)
 
     def _answer(self, name: str, request: Http, place: dict[str, str]) -> dict[str, Any] | Response:
+        if name == "endpoint":
+            return self.gateway.endpoint(request)
         if name == "internal":
             return self._grant(rules.body(request, rules.TokenBody))
         if name not in self._calls:

@@ -25,6 +25,16 @@ def encrypted(body: bytes, key: str) -> bytes:
     return msgspec.json.encode({"encrypt": base64.b64encode(vector + sealed).decode()})
 
 
+def opened(body: bytes, key: str) -> bytes:
+    """Return a body as it was before `encrypted`."""
+    if not key:
+        return body
+    sealed = base64.b64decode(msgspec.json.decode(body)["encrypt"])
+    decryptor = Cipher(algorithms.AES(hashlib.sha256(key.encode()).digest()), modes.CBC(sealed[:16])).decryptor()
+    unpadder = padding.PKCS7(128).unpadder()
+    return unpadder.update(decryptor.update(sealed[16:]) + decryptor.finalize()) + unpadder.finalize()
+
+
 def signed(body: bytes, key: str, timestamp: int) -> Http:
     """Return a request with the signature over its body as sent; without a key nothing is signed."""
     if not key:

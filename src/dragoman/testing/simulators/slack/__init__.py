@@ -14,10 +14,13 @@ from typing import Any, ClassVar, Final
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
+from starlette.types import Receive, Scope, Send
 
 from dragoman import crypto, wire
 from dragoman.testing.simulator import Simulator
 from dragoman.testing.simulators.slack import rules
+from dragoman.testing.simulators.slack.links import Links
+from dragoman.testing.simulators.slack.oauth import AuthorizationServer
 from dragoman.testing.simulators.slack.rules import Refusal
 from dragoman.wire import Http, Response
 
@@ -33,7 +36,12 @@ SCOPES: Final = "chat:write,files:read,files:write,reactions:write"
 MAX_ANSWERS: Final = 5
 ANSWER_SECONDS: Final = 1800.0
 
-BESIDE: Final = {"upload": "files.upload", "files-pri": "files.download", "commands": "response_url"}
+BESIDE: Final = {
+    "upload": "files.upload",
+    "files-pri": "files.download",
+    "commands": "response_url",
+    "oauth": "oauth.authorize",
+}
 """What is no method of the Web API, by the beginning of its path."""
 
 
@@ -68,6 +76,7 @@ class SlackSimulator(Simulator):
         *,
         signing_secret: str = "simulated-signing-secret",  # noqa: S107 - invented, it opens nothing
         bot_token: str = "xoxb-simulated",  # noqa: S107 - invented, it opens nothing
+        app_token: str = "xapp-simulated",  # noqa: S107 - invented, it opens nothing
         per_channel: tuple[int, float] = (20, 1.0),
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -83,16 +92,30 @@ class SlackSimulator(Simulator):
         self.response_urls: dict[str, ResponseUrl] = {}
         self._signing_secret = signing_secret
         self._bot_token = bot_token
+        self._app_token = app_token
+        self.links = Links(clock, self.refuse, APP)
+        """Its Socket Mode."""
+        self.oauth = AuthorizationServer(clock, APP, TEAM, BOT)
+        """Where workspaces install the app."""
+        self.served: list[tuple[str, str]] = []
+        """Methods that were called, and by the token of which workspace."""
         self._per_channel = per_channel
         self._reactions: set[tuple[str, str, str]] = set()
         self._numbers = itertools.count(1)
         self._last = 0
+        self._fill()
+
+    def _fill(self) -> None:
+        """Say who answers which method."""
         self._beside = {
             "files.upload": self._receive,
             "files.download": self._download,
             "response_url": self._respond,
+            "oauth.authorize": self.oauth.authorize,
+            "oauth.v2.access": self.oauth.access,
         }
         self._methods = {
+            "apps.connections.open": self._open_connection,
             "auth.test": self._auth_test,
             "chat.postMessage": self._post_message,
             "chat.update": self._update,
@@ -114,13 +137,29 @@ class SlackSimulator(Simulator):
             "api_base": f"{self.url}/api",
         }
 
-    def webhook(self, text: str, *, sender: str = "", channel: str = "", thread: str = "") -> Http:
+    def socket_settings(self, url: str) -> dict[str, str]:
+        """Return the settings of an account that receives by Socket Mode."""
+        settings = {**self.settings(url), "app_token": self._app_token}
+        del settings["signing_secret"]
+        return settings
+
+    async def socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket of Socket Mode."""
+        await self.links.serve(scope, receive, send)
+
+    def install_settings(self, url: str) -> dict[str, str]:
+        """Return the settings of an account whose app workspaces install."""
+        settings = {**self.settings(url), "client_id": self.oauth.client_id, "client_secret": self.oauth.client_secret}
+        del settings["bot_token"]
+        return settings
+
+    def webhook(self, text: str, *, sender: str = "", channel: str = "", thread: str = "", team: str = TEAM) -> Http:
         """Return a person's new message: in a direct chat, or in a channel with a mention of the bot."""
         channel = channel or DIRECT
         written = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         if not channel.startswith("D"):
-            written = f"<@{BOT}> {written}"
-        return self.event(self._message(written, sender or PERSON, channel, thread))
+            written = f"<@{self.oauth.bot(team)}> {written}"
+        return self.event(self._message(written, sender or PERSON, channel, thread), team=team)
 
     def shared(self, name: str, content: bytes, *, mime: str, text: str = "", channel: str = "") -> Http:
         """Return a person's message that shares a file, which can then be downloaded."""
@@ -163,15 +202,16 @@ class SlackSimulator(Simulator):
         payload = msgspec.json.encode(interaction).decode()
         return self.signed(urlencode({"payload": payload}).encode(), rules.FORM)
 
-    def event(self, inner: dict[str, Any]) -> Http:
+    def event(self, inner: dict[str, Any], *, team: str = TEAM) -> Http:
         """Return an inner event in a signed envelope with a fresh id."""
+        bot = {"team_id": team, "user_id": self.oauth.bot(team), "is_bot": True, "is_enterprise_install": False}
         envelope = {
             "type": "event_callback",
-            "team_id": TEAM,
+            "team_id": team,
             "api_app_id": APP,
             "event_id": f"Ev{next(self._numbers):09d}",
             "event_time": int(self.clock()),
-            "authorizations": [{"team_id": TEAM, "user_id": BOT, "is_bot": True, "is_enterprise_install": False}],
+            "authorizations": [bot],
             "event": inner,
         }
         return self.signed(msgspec.json.encode(envelope), "application/json")
@@ -250,17 +290,26 @@ class SlackSimulator(Simulator):
         method = rules.METHODS.get(name)
         if method is None or request.method != "POST":
             raise Refusal("unknown_method")
-        self._authenticate(request)
+        token = self._authenticate(request, self._app_token if name == "apps.connections.open" else self._bot_token)
         arguments = rules.form_arguments(request) if method.form else rules.json_arguments(request)
         rules.check_arguments(method, arguments)
+        if name == "auth.revoke":
+            return self.oauth.revoke(token)
         return self._methods[name](arguments)
 
-    def _authenticate(self, request: Http) -> None:
-        given = request.headers.get("authorization", "")
+    def _authenticate(self, request: Http, token: str) -> str:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not given:
             raise Refusal("not_authed")
-        if given != f"Bearer {self._bot_token}":
-            raise Refusal("invalid_auth")
+        if given != token:
+            if given in {self._app_token, self._bot_token}:
+                raise Refusal("not_allowed_token_type")
+            self.served.append((self.method_of(request), self.oauth.team_of(given)))
+        return given
+
+    def _open_connection(self, _: dict[str, Any]) -> Response:
+        address = self.url.replace("http", "ws", 1)
+        return wire.json_response({"ok": True, "url": f"{address}/link/?ticket={self.links.ticket()}&app_id={APP}"})
 
     def _auth_test(self, _: dict[str, Any]) -> Response:
         who = {"url": self.url, "team": "Simulated", "team_id": TEAM, "user": "dragoman", "user_id": BOT}

@@ -46,6 +46,8 @@ class Method:
 WORDS: Final = {"text": str, "blocks": list}
 
 METHODS: Final = {
+    "apps.connections.open": Method(form=True),
+    "auth.revoke": Method(optional={"test": str}, form=True),
     "auth.test": Method(form=True),
     "chat.postMessage": Method(
         required={"channel": str},

@@ -1,0 +1,140 @@
+"""The house: everything that is open while the service runs, from the store to the accounts."""
+
+import asyncio
+import contextlib
+import dataclasses
+import secrets
+import time
+from collections.abc import AsyncIterator, Collection
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from dragoman import cache
+from dragoman.engine.plugin import Loaded
+from dragoman.errors import ConfigError, PluginError
+from dragoman.flow.account import Accounts
+from dragoman.flow.client import Client
+from dragoman.flow.context import Context, Limits
+from dragoman.flow.install import Installer
+from dragoman.flow.media import MediaStore
+from dragoman.flow.pace import Pacer
+from dragoman.flow.tokens import Shelf, Tokens
+from dragoman.flow.transport.http import HttpTransport
+from dragoman.flow.transport.local import Hub
+from dragoman.flow.transport.mail import MailTransport
+from dragoman.flow.vault import Vault
+from dragoman.model import Secret
+from dragoman.service.attend import Attendants
+from dragoman.service.installation import Installation, load_accounts, load_plugins
+from dragoman.service.stores import open_store
+from dragoman.store.base import Paces, Store
+from dragoman.web.guard import Guard
+
+Role = Literal["gateway", "engine", "connector"]
+ROLES: Final[tuple[Role, ...]] = ("gateway", "engine", "connector")
+
+
+class SteadyClock:
+    """Epoch seconds that never jump: the wall clock once, and from then on the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def __call__(self) -> float:
+        """Return the time in epoch seconds."""
+        return self._offset + time.monotonic()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class House:
+    """Everything that is open while the service runs."""
+
+    context: Context
+    hub: Hub
+    media: MediaStore
+    guard: Guard
+    attendants: Attendants
+
+
+@contextlib.asynccontextmanager
+async def opened(installation: Installation, roles: Collection[Role] = ROLES) -> AsyncIterator[House]:
+    """Open store, client, plugins and accounts, and close them in order."""
+    settings = installation.settings
+    installation.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    steady = SteadyClock()
+    loaded = load_plugins(installation)
+    load_accounts(installation, loaded)  # refuse a wrong configuration before anything is opened
+    async with contextlib.AsyncExitStack() as stack:
+        store = await open_store(installation, steady)
+        stack.push_async_callback(store.close)
+        store.most_waiting = settings.most_waiting
+        caches = await stack.enter_async_context(cache.opened(settings.cache.url, installation.data / "cache"))
+        running = {name: await _enter(stack, installation, plugin) for name, plugin in loaded.items()}
+        accounts = Accounts(load_accounts(installation, running), time.time)
+        await accounts.recall(store)
+        media, hub = MediaStore(installation.data / "media"), _hub(store)
+        http = HttpTransport(media)
+        stack.push_async_callback(http.close)
+        shelf = Shelf(store=store, vault=await _vault(installation, store))
+        tokens = Tokens(accounts, steady, shelf)
+        stack.push_async_callback(tokens.close)
+        mail = MailTransport(media)
+        stack.push_async_callback(mail.close)
+        client = Client(http, hub, accounts, steady, mail=mail, tokens=tokens)
+        installer = Installer(client, accounts, shelf, steady)
+        await installer.recall()
+        context = Context(
+            store=store,
+            reader=store.reader,
+            client=client,
+            accounts=accounts,
+            clock=steady,
+            stopping=asyncio.Event(),
+            limits=Limits(turns=settings.turns, turn_seconds=settings.turn_seconds, sends=settings.sends),
+            installer=installer,
+            replica=store.owner,
+            pacer=Pacer(store if isinstance(store, Paces) else None, caches.buckets),
+        )
+        attendants = Attendants(context, installation, running, listening="connector" in roles)
+        yield House(context=context, hub=hub, media=media, guard=_guard(installation), attendants=attendants)
+
+
+def _hub(store: Store) -> Hub:
+    """Join the people connected here with those connected to the other replicas."""
+    hub = Hub()
+    hub.tell = store.tell
+    store.listen(hub.hear, hub.look_again)
+    return hub
+
+
+async def _vault(installation: Installation, store: Store) -> Vault:
+    """Open the vault; raises `ConfigError` when the store's tokens are under another key."""
+    settings, where = installation.settings, installation.document.where("encryption_key")
+    vault = Vault(settings.encryption_key, installation.data, store, alone=not settings.store, where=where)
+    await vault.check()
+    return vault
+
+
+async def _enter(stack: contextlib.AsyncExitStack, installation: Installation, loaded: Loaded) -> Loaded:
+    if loaded.plugin.life is None:
+        return loaded
+    life = loaded.plugin.life(loaded.settings)
+    try:
+        resource = await stack.enter_async_context(life)
+    except PluginError as error:
+        key = f"plugin.{loaded.name}"
+        raise ConfigError(installation.document.where(key), key, str(error)) from error
+    return dataclasses.replace(loaded, resource=resource)
+
+
+def _guard(installation: Installation) -> Guard:
+    settings = installation.settings
+    public = urlsplit(settings.public_url).hostname
+    return Guard(
+        bound=settings.host,
+        hosts=frozenset(settings.hosts) | ({public} if public else frozenset()),
+        public=settings.public,
+        reached=bool(settings.public_url or settings.chat_token),
+        chat_token=settings.chat_token or Secret(secrets.token_urlsafe(24)),
+        metrics_token=settings.metrics_token,
+    )

@@ -1,0 +1,113 @@
+"""Run scenarios: `python -m tests.faults [--long] [--only NAME] [--store STORE] [--seed N] [--broken]`.
+
+Each prints one line of JSON, which also goes to `build/faults.jsonl`; a table ends the run. The exit code is 1 when a
+scenario is red, or a broken build green. The seed repeats a run's schedule.
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tests.faults import catalogue
+from tests.faults.cluster import template
+from tests.faults.scenario import Report, Scenario, run
+
+LINES: Final = Path("build/faults.jsonl")
+COLUMNS: Final = (
+    *("fault", "store", "seed", "sent", "acked", "lost", "dup_keyed", "dup_unkeyed", "dup_bound", "inversions", "parked"),
+    *("stall_p99", "recover_p50", "recover_p99", "5xx", "rss_max", "seconds"),
+)
+
+Job = Callable[[Path], Awaitable[list[str]]]
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--long", action="store_true", help="the long scenarios too")
+    parser.add_argument("--only", action="append", help="these scenarios or broken builds only")
+    parser.add_argument("--store", choices=("sqlite", "postgres"), help="this store only")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--times", type=int, default=1, help="with this and the next seeds")
+    parser.add_argument("--at-once", type=int, default=3, help="scenarios that run side by side")
+    chosen = parser.parse_args()
+    LINES.parent.mkdir(exist_ok=True)
+    LINES.unlink(missing_ok=True)
+    return asyncio.run(_run(_jobs(chosen), chosen.at_once))
+
+
+def _jobs(chosen: argparse.Namespace) -> list[Job]:
+    """Make the list of what is to be run; the longest first, so that nothing long is left for the end."""
+    only, stores = chosen.only or (), {chosen.store} if chosen.store else {"sqlite", "postgres"}
+    scenarios = [*(catalogue.LONG if chosen.long or only else ()), *catalogue.FIXED]
+    jobs: list[Job] = []
+    for each, seed in itertools.product(scenarios, range(chosen.seed, chosen.seed + chosen.times)):
+        if not only or each.name in only:
+            jobs += [_scenario(each, store, seed) for store in each.stores if store in stores]
+    for build, (store, word, each) in catalogue.FOUND_BY.items():
+        if (not only or build in only) and store in stores:
+            jobs.append(_broken(build, store, word, each, chosen.seed))
+    return jobs
+
+
+def _scenario(scenario: Scenario, store: str, seed: int) -> Job:
+    async def job(source: Path) -> list[str]:
+        report = await run(scenario, store, seed, source)
+        _print(report)
+        return [f"{scenario.name} on {store}, seed {seed}: {', '.join(report.red)}"] if report.red else []
+
+    return job
+
+
+def _broken(build: str, store: str, word: str, scenario: Scenario, seed: int) -> Job:
+    async def job(source: Path) -> list[str]:
+        report = await run(scenario, store, seed, source, broken=build)
+        _print(report)
+        found = any(word in reason for reason in report.red)
+        return [] if found else [f"the broken build {build} was not found by {scenario.name} (no '{word}')"]
+
+    return job
+
+
+def _print(report: Report) -> None:
+    line = json.dumps(report.line)
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+    with LINES.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+async def _run(jobs: Sequence[Job], at_once: int) -> int:
+    """Run jobs, some side by side; returns the exit code."""
+    places = asyncio.Semaphore(at_once)
+
+    async def one(job: Job, source: Path) -> list[str]:
+        async with places:
+            return await job(source)
+
+    async with template() as source:
+        wrong = list(itertools.chain(*await asyncio.gather(*(one(job, source) for job in jobs))))
+    _table([json.loads(line) for line in LINES.read_text(encoding="utf-8").splitlines()])
+    for reason in wrong:
+        sys.stdout.write(f"RED  {reason}\n")
+    return 1 if wrong else 0
+
+
+def _table(lines: Sequence[dict[str, Any]]) -> None:
+    shown = [dict(zip(COLUMNS, COLUMNS, strict=True)), *({**line, "fault": _name(line)} for line in lines)]
+    widths = {column: max(len(str(line[column])) for line in shown) for column in COLUMNS}
+    for line in shown:
+        sys.stdout.write("  ".join(str(line[column]).ljust(widths[column]) for column in COLUMNS).rstrip() + "\n")
+
+
+def _name(line: dict[str, Any]) -> str:
+    return f"{line['broken']} (found)" if line.get("broken") and line["red"] else str(line["fault"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

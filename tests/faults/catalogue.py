@@ -1,0 +1,134 @@
+"""The scenarios: what must hold under which faults, and by which scenario each broken build must be found."""
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+from dragoman.testing import model_server
+from tests.faults import faults
+from tests.faults.scenario import Act, Bound, Fault, Profile, Scenario
+
+Timeline = Callable[[random.Random, int], tuple[Fault, ...]]
+
+POINTS: Final = ("c1", "c5", "c9", "c2", "c6", "c10", "c3", "c7", "c11", "c4", "c8", "p1", "p2")
+"""All points, so ordered that a message can hardly be in hand three times in a row: then it would be parked."""
+SLACK: Final = Profile(rates={"slack": 40.0}, kinds=("say",))
+ASLEEP: Final = Profile(rates={"slack": 12.0, "feishu": 6.0}, seconds=46.0, pause=1.5, kinds=("say",))
+BOTH: Final = Profile(rates={"slack": 15.0, "feishu": 15.0})
+
+PG: Final = ("postgres",)
+
+
+def crash_points(_random: random.Random, replicas: int) -> tuple[Fault, ...]:
+    """Every point of the straight line, shared out among the replicas."""
+    return tuple(
+        Fault(at=1.0 + number, act=faults.tour(number, POINTS[number::replicas], least=8, most=20))
+        for number in range(replicas)
+    )
+
+
+def random_kills(times: int, least: float, most: float) -> Timeline:
+    """Kill every replica again and again, each at its own times."""
+    return lambda _random, replicas: tuple(
+        Fault(at=0.5, act=faults.kills(number, times, least, most)) for number in range(replicas)
+    )
+
+
+def at(seconds: float, *acts: Act) -> Timeline:
+    """Do these things, so many seconds after the load began."""
+    return lambda _random, _replicas: tuple(Fault(at=seconds, act=act) for act in acts)
+
+
+def accepted_and_silent(_random: random.Random, _replicas: int) -> tuple[Fault, ...]:
+    """The platforms take a message and do not say so: they hang up, answer 500, or nothing in time."""
+    return tuple(
+        Fault(at=2.0, act=faults.platform(account, 2, after=True, **trouble))
+        for account in ("slack", "feishu")
+        for trouble in ({"drop": True}, {"status": 502}, {"status": 200, "body": b"", "delay": 12.0})
+    )
+
+
+def unwilling(_random: random.Random, _replicas: int) -> tuple[Fault, ...]:
+    """The platforms refuse for a while: too many requests, and errors before anything is taken."""
+    return (
+        Fault(at=1.0, act=faults.platform("slack", 8, status=429, headers={"retry-after": "1"})),
+        Fault(at=1.0, act=faults.platform("feishu", 8, status=429, headers={"x-ogw-ratelimit-reset": "1"})),
+        Fault(at=1.0, act=faults.platform("telegram", 4, status=503)),
+        Fault(at=3.0, act=faults.platform("slack", 6, status=503)),
+    )
+
+
+MOODY: Final = (model_server.hang, model_server.status(529), model_server.garbage(), model_server.cut) * 2
+
+FIXED: Final = (
+    Scenario(name="crash-points", timeline=crash_points),
+    Scenario(name="random-kills", timeline=random_kills(4, 1.0, 4.0)),
+    Scenario(name="power-cut", timeline=at(3.0, faults.kill_all(down=1.0))),
+    Scenario(
+        name="rolling-restart",
+        timeline=at(2.0, faults.rolling()),
+        bound=Bound(refused=False),
+    ),
+    Scenario(
+        name="accepted-and-silent",
+        timeline=accepted_and_silent,
+        load=BOTH,
+        bound=Bound(parked=4, doubtful=2),  # a 5xx is a refusal, also when it is a lie
+    ),
+    Scenario(name="unwilling-platforms", timeline=unwilling),
+    Scenario(name="moody-model", timeline=at(1.0, faults.model(*MOODY), faults.kill(0))),
+    Scenario(name="duplicates", timeline=at(1.0, faults.duplicates(10_000)), load=BOTH),
+    Scenario(name="suspended-worker", timeline=at(3.0, faults.suspend(0, 36.0)), load=ASLEEP, stores=PG),
+    Scenario(name="database-restarts", timeline=at(1.0, faults.restart_database(4, 2.0, 4.0)), stores=PG),
+    Scenario(name="database-away", timeline=at(2.0, faults.restart_database(1, 0.0, 0.1, down=8.0)), stores=PG),
+    Scenario(
+        name="partition",
+        timeline=at(2.0, faults.network(0, 20.0, stall=True, on="both", interrupts=1)),
+        stores=PG,
+    ),
+    Scenario(
+        name="broken-connections",
+        timeline=at(1.0, faults.resets(0, 8, 0.5, 1.5), faults.network(1, 6.0, cut_after=20_000, on="both")),
+        stores=PG,
+    ),
+    Scenario(name="slow-database", timeline=at(1.0, faults.network(-1, 6.0, latency=0.4, on="both")), stores=PG),
+    Scenario(
+        name="roles-apart",
+        timeline=random_kills(2, 2.0, 6.0),
+        roles=("gateway", "gateway", "engine", "engine", "connector"),
+        stores=PG,
+    ),
+)
+"""What `make faults` runs, on both stores where both apply."""
+
+LONG: Final = (
+    Scenario(name="kills-for-ten-minutes", timeline=random_kills(80, 3.0, 8.0)),
+    Scenario(
+        name="database-restarts-for-ten-minutes",
+        timeline=at(1.0, faults.restart_database(25, 5.0, 40.0)),
+        stores=PG,
+    ),
+    Scenario(name="long-partition", timeline=at(5.0, faults.network(0, 60.0, stall=True, on="both", interrupts=1)), stores=PG),
+    Scenario(
+        name="stampede",
+        timeline=at(5.0, faults.kill_all(down=0.0)),
+        roles=("all",) * 10,
+        stores=PG,
+        connections=50,
+    ),
+    Scenario(name="soak", load=Profile(seconds=1200.0)),
+)
+"""What `make faults-all` runs besides."""
+
+FOUND_BY: Final = {
+    "acknowledge-before-commit": ("sqlite", "lost", Scenario(name="kills", timeline=random_kills(3, 1.5, 2.5), load=SLACK)),
+    "no-fence": ("postgres", "wrong state", next(each for each in FIXED if each.name == "suspended-worker")),
+    "memory-only-deduplication": (
+        "sqlite",
+        "turned twice",
+        Scenario(name="killed-before-the-answer", timeline=at(1.0, faults.tour(0, ["c3", "c3"], least=8, most=20)), load=SLACK),
+    ),
+    "random-idempotency-keys": ("sqlite", "in spite of keys", next(each for each in FIXED if each.name == "accepted-and-silent")),
+    "retry-on-timeout": ("sqlite", "duplicates, ", next(each for each in FIXED if each.name == "accepted-and-silent")),
+}
+"""For each broken build the store, the word of the verdict, and the scenario that must find it."""

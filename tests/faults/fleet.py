@@ -1,0 +1,175 @@
+"""The service as an operator runs it: replicas as processes of their own, restarted when they die, watched from outside."""
+
+import asyncio
+import contextlib
+import dataclasses
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from dragoman.testing.process import Service, configuration
+
+SENDS: Final = 16
+"""Deliveries that one process has under way at most: what one crash of it may duplicate."""
+HERE: Final = Path(__file__).parent
+
+
+@dataclasses.dataclass(kw_only=True)
+class Blow:
+    """Something was done to the service; `healed` is when nothing was wrong any more but what it left behind."""
+
+    name: str
+    at: float
+    healed: float
+    interrupts: int = 0
+    """Processes whose sends may have been interrupted by it."""
+
+
+class Replica(Service):
+    """One process; `broken` names the way in which its build is broken on purpose."""
+
+    def __init__(self, folder: Path, settings: str, *, role: str = "all", broken: str = "") -> None:
+        super().__init__(folder, settings)
+        self.starting = 90.0  # many start at once, on few processors
+        self.role = role
+        self.crash = folder / "crash"
+        self._broken = broken
+
+    def command(self) -> list[str]:
+        """Return the command line, with a role, or of a broken build."""
+        usual = super().command()
+        entry = [sys.executable, str(HERE / "broken.py"), self._broken] if self._broken else usual[:3]
+        return [*entry, *usual[3:], *(["--role", self.role] if self.role != "all" else [])]
+
+
+class Fleet:
+    """All replicas of a scenario, and what was done to them."""
+
+    def __init__(self, replicas: Sequence[Replica]) -> None:
+        self.replicas = list(replicas)
+        self.blows: list[Blow] = []
+        self.drains: list[float] = []
+        self.rss = 0
+
+    @property
+    def doors(self) -> list[str]:
+        """The addresses at which webhooks are taken."""
+        return [replica.url for replica in self.replicas if replica.role in {"all", "gateway"}]
+
+    async def start(self) -> None:
+        """Start all at once, as an orchestrator does."""
+        async with asyncio.TaskGroup() as group:
+            for replica in self.replicas:
+                group.create_task(replica.start())
+
+    def struck(self, name: str, interrupts: int = 0) -> Blow:
+        """Note that something was done."""
+        blow = Blow(name=name, at=time.time(), healed=time.time(), interrupts=interrupts)
+        self.blows.append(blow)
+        return blow
+
+    @property
+    def interrupts(self) -> int:
+        """The processes whose sends may have been interrupted so far."""
+        return sum(blow.interrupts for blow in self.blows)
+
+    async def kill(self, number: int, *, down: float = 0.0) -> None:
+        """End a replica as `kill -9` does, and start it again."""
+        replica = self.replicas[number % len(self.replicas)]
+        self.struck("kill", interrupts=1)
+        await replica.kill()
+        await asyncio.sleep(down)
+        await replica.start()
+
+    async def terminate(self, number: int) -> None:
+        """End a replica by SIGTERM, and start it again."""
+        replica = self.replicas[number % len(self.replicas)]
+        blow = self.struck("terminate")
+        await self._stop(replica)
+        await replica.start()
+        blow.healed = time.time()
+
+    async def _stop(self, replica: Replica) -> None:
+        began = time.monotonic()
+        code = await replica.stop(40.0)
+        self.drains.append(time.monotonic() - began)
+        if code != 0:
+            raise RuntimeError(f"a replica ended with {code}: {replica.last_words()}")
+
+    async def suspend(self, number: int, seconds: float) -> None:
+        """Stop a replica's process for a while, as a host that swaps or a virtual machine that moves."""
+        replica = self.replicas[number % len(self.replicas)]
+        blow = self.struck("suspend", interrupts=1)
+        psutil.Process(replica.pid).send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            psutil.Process(replica.pid).send_signal(signal.SIGCONT)
+        blow.healed = time.time()
+
+    async def die_at(self, number: int, point: str, count: int, patience: float) -> None:
+        """Let a replica die at the n-th passing of a point, and start it again.
+
+        Raises `TimeoutError` when it does not come there.
+        """
+        replica = self.replicas[number % len(self.replicas)]
+        order = replica.folder / "order"
+        order.write_text(f"{point}:{count}", encoding="utf-8")
+        order.rename(replica.crash)  # all of it is there at once
+        try:
+            code = await replica.wait(patience)
+        except TimeoutError:
+            raise TimeoutError(f"the crash point {point} was not reached") from None
+        if code != -signal.SIGKILL:
+            raise RuntimeError(f"a replica ended with {code}: {replica.last_words()}")
+        self.struck(point, interrupts=1)
+        await replica.start()
+
+    async def watch(self) -> None:
+        """Note the most memory that any replica has, until cancelled."""
+        while True:
+            for replica in self.replicas:
+                with contextlib.suppress(psutil.Error):
+                    self.rss = max(self.rss, psutil.Process(replica.pid).memory_info().rss if replica.pid else 0)
+            await asyncio.sleep(0.5)
+
+    async def stop(self) -> None:
+        """Stop all in order; raises `RuntimeError` when one does not end well."""
+        await asyncio.gather(*(self._stop(replica) for replica in self.replicas if not replica.exited))
+
+    async def end(self) -> None:
+        """End what still runs, however it is."""
+        for replica in self.replicas:
+            await replica.kill()
+
+    def complaints(self) -> list[str]:
+        """Return what was logged as a bug of ours."""
+        bugs = ("broke", "hook.failed", "tick.failed", "Traceback", "exception")
+        lines = [line for replica in self.replicas for line in replica.log.read_text(errors="replace").splitlines()]
+        return [line for line in lines if any(bug in line for bug in bugs)]
+
+
+def replica(
+    folder: Path,
+    accounts: Mapping[str, Mapping[str, Any]],
+    plugin: Mapping[str, Any],
+    *,
+    store: str = "",
+    role: str = "all",
+    broken: str = "",
+) -> Replica:
+    """Write the configuration of a replica: these accounts, answered by the harness's plugin."""
+    tables = {
+        name: {"platform": name, "sends_per_second": 100_000.0, **settings} for name, settings in accounts.items()
+    }
+    settings: dict[str, Any] = {"plugins": ["probe"], "sends": SENDS}
+    if store:
+        settings |= {"store": store, "encryption_key": "Z" * 43 + "="}
+    probe = configuration({}, use=str(HERE / "probe.py"), crash=str(folder / "crash"), **plugin)
+    text = configuration(tables, **settings) + "[plugin.probe]\n" + probe
+    return Replica(folder, text, role=role, broken=broken)

@@ -1,0 +1,297 @@
+"""A scenario as a value: a load, a timeline of faults, and bounds; run it, and one report comes out, red or green."""
+
+import asyncio
+import contextlib
+import dataclasses
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from dragoman.testing.model_server import ModelServer
+from dragoman.testing.proxy import Proxy, proxied
+from dragoman.testing.simulator import serve
+from tests.faults import fleet, oracle, traffic
+from tests.faults.cluster import Cluster, cluster
+from tests.faults.fleet import SENDS, Fleet
+from tests.faults.traffic import Stream
+
+SETTLING: Final = 120.0
+"""Seconds after the load and the last fault in which everything must have come to its end."""
+LONGEST: Final = 3600.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Profile:
+    """The load: messages a second by account; every so-manieth is a long answer of the model, or a file."""
+
+    rates: Mapping[str, float] = dataclasses.field(
+        default_factory=lambda: {"slack": 9.0, "feishu": 5.0, "webhook": 3.0, "telegram": 3.0}
+    )
+    seconds: float = 8.0
+    """The load lasts at least so long, and until the faults are over."""
+    conversations: float = 5.0
+    """Conversations of an account, for each message a second."""
+    kinds: tuple[str, ...] = (*["say"] * 12, "long", *["say"] * 12, "file")
+    pause: float = 0.2
+    """Seconds that a turn takes, at most."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bound:
+    """What is allowed. Nothing may ever be lost, inverted, misremembered, spoilt, turned twice or left under way."""
+
+    interrupted: int = SENDS
+    """Replies that one interrupted process may duplicate where the platform takes no keys."""
+    doubtful: int = 0
+    """Replies that a platform without keys makes us send twice: it took them, and said that it did not."""
+    parked: int = 0
+    refused: bool = True
+    """Whether the door may answer 5xx."""
+    stall: float = 150.0
+    drain: float = 30.0
+
+
+class Field:
+    """Where a scenario takes place: everything that a fault can be done to."""
+
+    def __init__(self, scenario: "Scenario", seed: int) -> None:
+        self.scenario = scenario
+        self.random = random.Random(seed)  # noqa: S311 - a schedule that can be repeated, not a secret
+        self.platforms: dict[str, Any] = {}
+        self.model = ModelServer(traffic.long_answer)
+        self.fleet: Fleet = Fleet([])
+        self.streams: list[Stream] = []
+        self.proxies: list[Proxy] = []
+        """Between each replica and PostgreSQL."""
+        self.cluster: Cluster | None = None
+        self.database: oracle.Database
+
+    def rate(self, stream: Stream) -> float:
+        """Return a stream's messages a second."""
+        return self.scenario.load.rates[stream.account]
+
+
+Act = Callable[[Field], Awaitable[None]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Something to be done, so many seconds after the load began."""
+
+    at: float
+    act: Act
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A load, a timeline, and bounds. `timeline` may draw from the seed's random numbers."""
+
+    name: str
+    timeline: Callable[[random.Random, int], tuple[Fault, ...]] = lambda _random, _replicas: ()
+    load: Profile = Profile()
+    bound: Bound = Bound()
+    stores: tuple[str, ...] = ("sqlite", "postgres")
+    roles: tuple[str, ...] = ("all", "all", "all")
+    """The replicas on PostgreSQL; on SQLite there is one."""
+    connections: int = 50
+    settling: float = SETTLING
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """What came of a run: one line of JSON, and why it is red."""
+
+    line: dict[str, Any]
+    red: list[str]
+
+
+async def run(scenario: Scenario, store: str, seed: int, source: Path, *, broken: str = "") -> Report:
+    """Run a scenario on a store; `source` is the empty cluster to copy."""
+    began = time.monotonic()
+    field = Field(scenario, seed)
+    findings, red = oracle.Findings(), ["it did not begin"]
+    with tempfile.TemporaryDirectory(prefix="dgm-") as folder:
+        try:
+            async with _opened(field, store, source, Path(folder), broken):
+                trouble = await _performed(field)
+                findings = await oracle.judge(field.database, field.streams)
+                red = [*trouble, *_verdict(field, findings)]
+        except* RuntimeError as error:
+            red = [str(leaf) for leaf in leaves(error)]
+        if red:
+            kept = Path("build/faults") / f"{broken or scenario.name}-{store}-{seed}"
+            shutil.rmtree(kept, ignore_errors=True)
+            shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("media", "*.sock"))
+    line = _line(field, store, seed, findings) | {"seconds": round(time.monotonic() - began, 1), "red": red}
+    return Report(line=line | ({"broken": broken} if broken else {}), red=red)
+
+
+async def _performed(field: Field) -> list[str]:
+    """Play the load and the faults to their end, and stop the service in order; returns what went wrong in that."""
+    watching = asyncio.create_task(field.fleet.watch())
+    wrong: list[str] = []
+    try:
+        await _play(field)
+        await _settle(field)
+        await field.fleet.stop()
+    except* (RuntimeError, TimeoutError, OSError) as broke:
+        wrong = [f"{type(error).__name__}: {error}" for error in leaves(broke)]
+    finally:
+        watching.cancel()
+        await field.fleet.end()
+    return wrong
+
+
+def leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    """Return the exceptions of a group and of the groups in it."""
+    return [leaf for error in group.exceptions for leaf in (leaves(error) if isinstance(error, ExceptionGroup) else [error])]
+
+
+@contextlib.asynccontextmanager
+async def _opened(field: Field, store: str, source: Path, folder: Path, broken: str) -> AsyncIterator[None]:
+    """Open platforms, model, database and replicas."""
+    scenario = field.scenario
+    async with contextlib.AsyncExitStack() as stack:
+        accounts = {}
+        for name in scenario.load.rates:
+            field.platforms[name] = traffic.platform(name)
+            accounts[name] = field.platforms[name].settings(await stack.enter_async_context(serve(field.platforms[name])))
+        if "telegram" in accounts:
+            del accounts["telegram"]["secret_token"]
+        probe = {"model": await stack.enter_async_context(serve(field.model)), "pause": scenario.load.pause}
+        roles, urls = ("all",), [""]
+        if store == "postgres":
+            field.cluster = await stack.enter_async_context(cluster(source, connections=scenario.connections))
+            roles = scenario.roles
+            host, port = "127.0.0.1", field.cluster.port
+            field.proxies = [await stack.enter_async_context(proxied(host, port)) for _ in roles]
+            urls = [f"postgresql://postgres@{host}:{proxy.port}/postgres" for proxy in field.proxies]
+            field.database = oracle.PostgresServer(field.cluster.url)
+        else:
+            field.database = oracle.SqliteFile(folder / "r0" / "dragoman.db")
+        field.fleet = Fleet(
+            [
+                fleet.replica(folder / f"r{number}", accounts, probe, store=url, role=role, broken=broken)
+                for number, (role, url) in enumerate(zip(roles, urls, strict=True))
+            ]
+        )
+        stack.push_async_callback(field.fleet.end)
+        await field.fleet.start()
+        field.streams = [_stream(field, name) for name in scenario.load.rates]
+        yield
+
+
+def _stream(field: Field, name: str) -> Stream:
+    load = field.scenario.load
+    stream = traffic.stream(name, field.platforms[name], field.fleet.doors, max(8, round(load.rates[name] * load.conversations)))
+    plain = name != "slack"
+    stream.kinds = tuple("say" if kind == "file" and plain else kind for kind in load.kinds)
+    return stream
+
+
+async def _play(field: Field) -> None:
+    """Run the load, and the timeline beside it, until both are over."""
+    scenario, stop = field.scenario, asyncio.Event()
+    faults = scenario.timeline(field.random, len(field.fleet.replicas))
+    rates = [(stream, field.rate(stream)) for stream in field.streams]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(traffic.run(rates, LONGEST, stop))
+        try:
+            async with asyncio.TaskGroup() as acts:
+                acts.create_task(asyncio.sleep(scenario.load.seconds))
+                for fault in faults:
+                    acts.create_task(_strike(field, fault))
+        finally:
+            stop.set()
+
+
+async def _strike(field: Field, fault: Fault) -> None:
+    await asyncio.sleep(fault.at)
+    await fault.act(field)
+
+
+async def _settle(field: Field) -> None:
+    """Wait until the database has nothing under way any more; what then is not answered, never will be."""
+    deadline = time.monotonic() + field.scenario.settling
+    quiet = 0
+    while time.monotonic() < deadline and quiet < 3:  # thrice: a stage may be between two tables' looks
+        await asyncio.sleep(0.3)
+        waiting = any(not sample.acknowledged for stream in field.streams for sample in stream.samples)
+        polled = any(getattr(platform, "_updates", ()) for platform in field.platforms.values())
+        idle = not waiting and not polled and (await field.database.rows(oracle.UNDER_WAY))[0][0] == 0
+        quiet = quiet + 1 if idle else 0
+
+
+def _verdict(field: Field, findings: oracle.Findings) -> list[str]:
+    """Say everything that breaks an invariant or a bound."""
+    bound, blows = field.scenario.bound, field.fleet
+    keyed, unkeyed = findings.duplicates["feishu"], findings.duplicates.total() - findings.duplicates["feishu"]
+    stall, drain = max(findings.latencies, default=0.0), max(blows.drains, default=0.0)
+    unused = sum(fault.times for platform in field.platforms.values() for fault in platform.faults)
+    checks = {
+        f"{len(findings.lost)} lost: {findings.lost[:3]}": findings.lost,
+        f"{len(findings.unstored)} acknowledged and not stored": findings.unstored,
+        f"{findings.sent - findings.acked} never taken": findings.sent > findings.acked,
+        f"{len(findings.turned_twice)} turned twice": findings.turned_twice,
+        f"{len(findings.inversions)} out of order: {findings.inversions[:3]}": findings.inversions,
+        f"{len(findings.misremembered)} answered from a wrong state": findings.misremembered,
+        f"{findings.spoilt} files spoilt": findings.spoilt,
+        f"{findings.under_way} still under way": findings.under_way,
+        f"{keyed} duplicates in spite of keys": keyed,
+        f"{unkeyed} duplicates, {_allowed(field)} allowed": unkeyed > _allowed(field),
+        f"{len(findings.parked)} parked: {findings.parked[:3]}": len(findings.parked) > bound.parked,
+        f"{_refused(field)} answers 5xx": _refused(field) and not bound.refused,
+        f"a stall of {stall:.1f} s": stall > bound.stall,
+        f"a stop took {drain:.1f} s": drain > bound.drain,
+        f"logged: {blows.complaints()[:2]}": blows.complaints(),
+        f"{unused} faults of a platform were never met": unused,
+        "nothing was sent": not findings.sent,
+    }
+    return [words for words, wrong in checks.items() if wrong]
+
+
+def _allowed(field: Field) -> int:
+    bound = field.scenario.bound
+    return bound.doubtful + bound.interrupted * field.fleet.interrupts
+
+
+def _refused(field: Field) -> int:
+    return sum(count for stream in field.streams for status, count in stream.statuses.items() if status >= 500)
+
+
+def _line(field: Field, store: str, seed: int, findings: oracle.Findings) -> dict[str, Any]:
+    healed = [blow.healed for blow in field.fleet.blows]
+    recovered = oracle.recoveries(findings, healed)
+    return {
+        "fault": field.scenario.name,
+        "store": store,
+        "seed": seed,
+        "sha": _sha(),
+        "sent": findings.sent,
+        "acked": findings.acked,
+        "lost": len(findings.lost) + len(findings.unstored),
+        "dup_keyed": findings.duplicates["feishu"],
+        "dup_unkeyed": findings.duplicates.total() - findings.duplicates["feishu"],
+        "dup_bound": _allowed(field),
+        "inversions": len(findings.inversions),
+        "parked": len(findings.parked),
+        "blows": len(field.fleet.blows),
+        "stall_p99": round(oracle.quantile(findings.latencies, 0.99), 2),
+        "recover_p50": round(oracle.quantile(recovered, 0.5), 2),
+        "recover_p99": round(oracle.quantile(recovered, 0.99), 2),
+        "drain_max": round(max(field.fleet.drains, default=0.0), 2),
+        "5xx": _refused(field),
+        "unanswered": sum(stream.statuses[0] for stream in field.streams),
+        "rss_max": field.fleet.rss >> 20,
+    }
+
+
+def _sha() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]  # the program that built this tree
+    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    return found.stdout.strip()
