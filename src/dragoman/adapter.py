@@ -116,6 +116,8 @@ class Payload(Value):
     body: bytes
     headers: dict[str, str] = {}
     query: dict[str, str] = {}
+    signed_at: float = 0.0
+    """When this very request was signed, by the platform's clock (epoch seconds; 0: it does not say)."""
 
 
 class Passive(Value):

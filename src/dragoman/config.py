@@ -14,10 +14,11 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 from pydantic import TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 from dragoman.errors import ConfigError
 from dragoman.model import Secret, setting
@@ -113,6 +114,11 @@ class AccountSettings:
     )
     sends_per_second: float | None = setting(
         "Deliveries a second of this account, where its own limit is not the platform's usual one.", default=None
+    )
+    messages_per_minute: int | None = setting(
+        "Messages of one sender that are answered in a minute, at most; 0: any number "
+        "(default: 120, and any number for the generic webhook, whose callers are your own).",
+        default=None,
     )
     answer: typing.Literal["addressed", "always"] = setting(
         "In groups answer only when addressed, or always.", default="addressed"
@@ -261,7 +267,8 @@ def _refuse_missing(
 def _resolve(document: Document, key: str, hint: Any, value: Any, environ: Mapping[str, str]) -> Any:
     """Follow a reference, read a variable's text as its type, and make a path absolute."""
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return dataclasses.asdict(build(document, key, hint, environ))
+        built = build(document, key, hint, environ)
+        return {field.name: getattr(built, field.name) for field in dataclasses.fields(built)}
     kinds = {hint, *typing.get_args(hint)} if isinstance(hint, types.UnionType) else {hint}
     if isinstance(value, list) and Secret in kinds:
         return [_refer(document, key, item, environ) for item in value]
@@ -307,7 +314,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def _validate(document: Document, prefix: str, kind: type[T], values: Mapping[str, Any], fixed: Mapping[str, Any]) -> T:
     try:
-        body = msgspec.json.encode({**values, **fixed}, enc_hook=str)
+        body = msgspec.json.encode({**values, **fixed}, enc_hook=_plain)
         built: T = _adapter(typing.cast("Any", kind)).validate_json(body, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -315,6 +322,11 @@ def _validate(document: Document, prefix: str, kind: type[T], values: Mapping[st
         key = f"{prefix}{name}" if first["loc"] else prefix.rstrip(".")
         raise ConfigError(document.where(key), key, first["msg"].removeprefix("Value error, ")) from None
     return built
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a table that is built already as it would stand in the file."""
+    return (list(value.candidates()) or "") if isinstance(value, Secret) else str(value)
 
 
 def shown(value: Any) -> Any:
@@ -330,9 +342,15 @@ def shown(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
+class _Schema(GenerateJsonSchema):
+    """Leaves out a default that holds a secret: a table of secrets is empty by default."""
+
+    ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {"skipped-choice", "non-serializable-default"}
+
+
 def schema_of(kind: type, title: str = "") -> dict[str, Any]:
     """Return the JSON Schema of one settings class, with the meaning of every field; nothing else is allowed."""
-    schema = _adapter(kind).json_schema()
+    schema = _adapter(kind).json_schema(schema_generator=_Schema)
     _describe(schema, kind)
     for hint in hints(kind).values():
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):

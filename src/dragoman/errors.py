@@ -3,7 +3,8 @@
 DragomanError
 ├── ConfigError        the configuration is wrong: source, key, reason, remedy
 ├── Forged             the request is not the platform's: 401, nothing is stored
-│   └── UnknownKey     signed with a key that we have not fetched yet
+│   ├── UnknownKey     signed with a key that we have not fetched yet
+│   └── Stale          genuine, but signed at another time than ours
 ├── Malformed          authentic, but not understood
 │   └── Undecodable    not even JSON, or nested too deep: 400
 ├── TooLarge           more bytes than we accept: 413
@@ -14,6 +15,7 @@ DragomanError
 ├── MediaRefused       a file that may not be fetched or is too large
 └── StoreError
     ├── StoreAway      the store cannot commit now: 503, the platform retries
+    │   └── Crowded    too much of one conversation waits; nothing of it was accepted
     ├── StoreRefused   the database does not let us in: wrong name, password or database
     ├── StoreLocked    another service owns the file
     ├── StoreDamaged   the file fails its integrity check, or is newer than this program
@@ -48,6 +50,15 @@ class Forged(DragomanError):
 
 class UnknownKey(Forged):
     """The proof names a key that is not known yet; fetch the trusted keys once and verify again."""
+
+
+class Stale(Forged):
+    """The proof is genuine, but its time is too far from ours: it is replayed, or a clock is wrong."""
+
+    def __init__(self, reason: str, skew: float) -> None:
+        """Say why, and by how many seconds our clock is ahead."""
+        super().__init__(reason)
+        self.skew = skew
 
 
 class Malformed(DragomanError):
@@ -99,6 +110,10 @@ class StoreError(DragomanError):
 
 class StoreAway(StoreError):
     """The store cannot commit now; nothing was accepted."""
+
+
+class Crowded(StoreAway):
+    """Too many messages of one conversation wait; what is more has to come again."""
 
 
 class StoreRefused(StoreError):

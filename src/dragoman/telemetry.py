@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from pathlib import PurePath
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -35,7 +35,7 @@ reply_seconds = Histogram(
 )
 events = Counter(
     "dragoman_events_total",
-    "Happenings at the door, by outcome: accepted, duplicate, parked, or ignored:why.",
+    "Happenings at the door, by outcome: accepted, duplicate, parked, shed, or ignored:why.",
     ["account", "platform", "outcome"],
     registry=REGISTRY,
 )
@@ -47,7 +47,7 @@ refusals = Counter(
 )
 turns = Counter(
     "dragoman_turns_total",
-    "Turns by outcome: done, unhandled, refused, not addressed, error, parked, lost.",
+    "Turns by outcome: done, unhandled, refused, not addressed, limited, error, parked, lost.",
     ["platform", "outcome"],
     registry=REGISTRY,
 )
@@ -61,6 +61,27 @@ waiting = Gauge(
     "dragoman_queue_depth",
     "Rows that wait, by queue: inbox, outbox, parked.",
     ["queue"],
+    registry=REGISTRY,
+)
+queue_delay = Gauge(
+    "dragoman_queue_delay_seconds",
+    "How long the longest waiting of the conversations claimed last had been ready.",
+    registry=REGISTRY,
+)
+clock_skew = Counter(
+    "dragoman_clock_skew_total",
+    "Times (once a minute at most) that a platform's signed time and ours differed by more than a minute.",
+    ["account"],
+    registry=REGISTRY,
+)
+disk_free = Gauge(
+    "dragoman_disk_free_bytes",
+    "Bytes that are free where the SQLite file is.",
+    registry=REGISTRY,
+)
+log_lines_lost = Counter(
+    "dragoman_log_lines_lost_total",
+    "Log lines that could not be written.",
     registry=REGISTRY,
 )
 loop_lag = Gauge(
@@ -117,10 +138,32 @@ def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", Sink(stream or sys.stderr))),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Line()], level=logging.WARNING, force=True)
+
+
+class Sink:
+    """A stream that loses a line, and never the service, when its disk is full or its reader is gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a line, or count it as lost."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            log_lines_lost.inc()
+            return 0
+
+    def flush(self) -> None:
+        """Flush what was written."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            log_lines_lost.inc()
 
 
 class _Line(logging.Handler):

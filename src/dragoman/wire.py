@@ -124,7 +124,7 @@ class Imap(Value):
     seen: tuple[int, ...] = ()
     """UIDs that are stored by now: they get the flag `\\Seen`."""
     since: float = 0.0
-    """Only mails that arrived then or later, in epoch seconds; 0: all. IMAP counts days: some of before may come too."""
+    """Only mails that arrived then or later, in epoch seconds (0: all). IMAP counts days: some before may come."""
 
 
 class ImapPart(Value):

@@ -19,7 +19,19 @@ from tests.faults.scenario import Report, Scenario, run
 
 LINES: Final = Path("build/faults.jsonl")
 COLUMNS: Final = (
-    *("fault", "store", "seed", "sent", "acked", "lost", "dup_keyed", "dup_unkeyed", "dup_bound", "inversions", "parked"),
+    *(
+        "fault",
+        "store",
+        "seed",
+        "sent",
+        "acked",
+        "lost",
+        "dup_keyed",
+        "dup_unkeyed",
+        "dup_bound",
+        "inversions",
+        "parked",
+    ),
     *("stall_p99", "recover_p50", "recover_p99", "5xx", "rss_max", "seconds"),
 )
 

@@ -29,7 +29,7 @@ def acknowledge_before_commit() -> None:
         task.add_done_callback(pending.discard)
         return ()
 
-    receive.accept = eager
+    receive.accept = eager  # type: ignore[assignment]  # on purpose
 
 
 def no_fence() -> None:
@@ -58,7 +58,7 @@ def memory_only_deduplication() -> None:
         events = tuple(msgspec.structs.replace(event, key=event.key + secrets.token_hex(4)) for event in fresh)
         return await accept(context, account, msgspec.structs.replace(receipt, events=events), *rest)
 
-    receive.accept = forgetful
+    receive.accept = forgetful  # type: ignore[assignment]  # on purpose
 
 
 def random_idempotency_keys() -> None:
@@ -86,7 +86,7 @@ def retry_on_timeout() -> None:
             return Later(after=0.1, reason=outcome.reason)
         return decide(delivery, outcome, *rest)
 
-    retry.decide = hasty
+    retry.decide = hasty  # type: ignore[assignment]  # on purpose
 
 
 BUILDS: Final[dict[str, Callable[[], None]]] = {

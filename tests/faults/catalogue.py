@@ -4,14 +4,15 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from dragoman.testing import model_server
 from tests.faults import faults
 from tests.faults.scenario import Act, Bound, Fault, Profile, Scenario
 
+from dragoman.testing import model_server
+
 Timeline = Callable[[random.Random, int], tuple[Fault, ...]]
 
-POINTS: Final = ("c1", "c5", "c9", "c2", "c6", "c10", "c3", "c7", "c11", "c4", "c8", "p1", "p2")
-"""All points, so ordered that a message can hardly be in hand three times in a row: then it would be parked."""
+POINTS: Final = ("c1", "c5", "c9", "c2", "c6", "c10", "c3", "c7", "c11", "c4", "c8")
+"""All points but the poller's, so ordered that a message can hardly be in hand three times in a row: then it would be parked."""
 SLACK: Final = Profile(rates={"slack": 40.0}, kinds=("say",))
 ASLEEP: Final = Profile(rates={"slack": 12.0, "feishu": 6.0}, seconds=46.0, pause=1.5, kinds=("say",))
 BOTH: Final = Profile(rates={"slack": 15.0, "feishu": 15.0})
@@ -62,6 +63,11 @@ MOODY: Final = (model_server.hang, model_server.status(529), model_server.garbag
 
 FIXED: Final = (
     Scenario(name="crash-points", timeline=crash_points),
+    Scenario(
+        name="poller-dies",
+        timeline=at(2.0, faults.poller_dies(["p1", "p2"])),
+        load=Profile(rates={"telegram": 12.0, "slack": 4.0}),
+    ),
     Scenario(name="random-kills", timeline=random_kills(4, 1.0, 4.0)),
     Scenario(name="power-cut", timeline=at(3.0, faults.kill_all(down=1.0))),
     Scenario(
@@ -77,6 +83,7 @@ FIXED: Final = (
     ),
     Scenario(name="unwilling-platforms", timeline=unwilling),
     Scenario(name="moody-model", timeline=at(1.0, faults.model(*MOODY), faults.kill(0))),
+    Scenario(name="poison", timeline=at(1.0, faults.poison()), bound=Bound(parked=1)),
     Scenario(name="duplicates", timeline=at(1.0, faults.duplicates(10_000)), load=BOTH),
     Scenario(name="suspended-worker", timeline=at(3.0, faults.suspend(0, 36.0)), load=ASLEEP, stores=PG),
     Scenario(name="database-restarts", timeline=at(1.0, faults.restart_database(4, 2.0, 4.0)), stores=PG),
@@ -108,7 +115,9 @@ LONG: Final = (
         timeline=at(1.0, faults.restart_database(25, 5.0, 40.0)),
         stores=PG,
     ),
-    Scenario(name="long-partition", timeline=at(5.0, faults.network(0, 60.0, stall=True, on="both", interrupts=1)), stores=PG),
+    Scenario(
+        name="long-partition", timeline=at(5.0, faults.network(0, 60.0, stall=True, on="both", interrupts=1)), stores=PG
+    ),
     Scenario(
         name="stampede",
         timeline=at(5.0, faults.kill_all(down=0.0)),
@@ -121,14 +130,26 @@ LONG: Final = (
 """What `make faults-all` runs besides."""
 
 FOUND_BY: Final = {
-    "acknowledge-before-commit": ("sqlite", "lost", Scenario(name="kills", timeline=random_kills(3, 1.5, 2.5), load=SLACK)),
+    "acknowledge-before-commit": (
+        "sqlite",
+        "lost",
+        Scenario(name="kills", timeline=random_kills(3, 1.5, 2.5), load=SLACK),
+    ),
     "no-fence": ("postgres", "wrong state", next(each for each in FIXED if each.name == "suspended-worker")),
     "memory-only-deduplication": (
         "sqlite",
         "turned twice",
-        Scenario(name="killed-before-the-answer", timeline=at(1.0, faults.tour(0, ["c3", "c3"], least=8, most=20)), load=SLACK),
+        Scenario(
+            name="killed-before-the-answer",
+            timeline=at(1.0, faults.tour(0, ["c3", "c3"], least=8, most=20)),
+            load=SLACK,
+        ),
     ),
-    "random-idempotency-keys": ("sqlite", "in spite of keys", next(each for each in FIXED if each.name == "accepted-and-silent")),
+    "random-idempotency-keys": (
+        "sqlite",
+        "in spite of keys",
+        next(each for each in FIXED if each.name == "accepted-and-silent"),
+    ),
     "retry-on-timeout": ("sqlite", "duplicates, ", next(each for each in FIXED if each.name == "accepted-and-silent")),
 }
 """For each broken build the store, the word of the verdict, and the scenario that must find it."""

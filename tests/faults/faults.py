@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import aiohttp
+from tests.faults.scenario import Act, Field
 
 from dragoman.testing import model_server
 from dragoman.testing.load import Sample
 from dragoman.testing.simulator import Fault as Trouble
-from tests.faults.scenario import Act, Field
 
 POSTING: Final = {"slack": "chat.postMessage", "feishu": "messages", "telegram": "sendMessage", "webhook": "callback"}
 """By which call a platform takes a message."""
 FRESH: Final = 240.0
 """Seconds for which a signed request is good, at least."""
+PARKED: Final = "SELECT count(*) FROM inbox WHERE status = 'parked'"
+POLLING: Final = "SELECT owner FROM lease WHERE name LIKE 'connection:telegram:%' AND until > 0"
 INTERRUPTED: Final = "SELECT count(*) FROM conversation WHERE started >= 2 OR (started = 1 AND because = '')"
 """Conversations whose turn was in hand when a process died, and is not over yet."""
 
@@ -89,10 +91,30 @@ def tour(number: int, points: Sequence[str], *, least: int, most: int) -> Act:
         for point in points:
             while (await field.database.rows(INTERRUPTED))[0][0]:
                 await asyncio.sleep(0.1)
-            count = field.random.randint(2, 4) if point.startswith("p") else field.random.randint(least, most)
-            await field.fleet.die_at(number, point, count, 60.0)
+            await field.fleet.die_at(number, point, field.random.randint(least, most), 60.0)
 
     return act
+
+
+def poller_dies(points: Sequence[str]) -> Act:
+    """Let whoever has the long poll die at each point in turn; another takes it over."""
+
+    async def act(field: Field) -> None:
+        for point in points:
+            while (owner := await _owner(field)) is None:
+                await asyncio.sleep(0.1)
+            await field.fleet.die_at(owner, point, field.random.randint(2, 4), 60.0)
+
+    return act
+
+
+async def _owner(field: Field) -> int | None:
+    """Find the replica that has the long poll; on SQLite there is one only."""
+    if field.cluster is None:
+        return 0
+    owners = [row[0] for row in await field.database.rows(POLLING)]
+    replicas = enumerate(field.fleet.replicas)
+    return next((number for number, each in replicas if any(f"-{each.pid}-" in owner for owner in owners)), None)
 
 
 def restart_database(times: int, least: float, most: float, *, down: float = 0.0) -> Act:
@@ -184,5 +206,25 @@ def duplicates(count: int, *, at_once: int = 64) -> Act:
                 group.create_task(send(session, count // at_once))
         sample.acknowledged = time.time()
         stream.samples.append(sample)
+
+    return act
+
+
+def poison(deaths: int = 3) -> Act:
+    """Send a message that kills whoever handles it, and start again whoever it kills, until it is set aside."""
+
+    async def act(field: Field) -> None:
+        stream = next(stream for stream in field.streams if stream.account == "slack")
+        request = stream.request(Sample(text="c9998 n1 poison", conversation=9998, number=1, intended=time.time()))
+        async with aiohttp.ClientSession() as session:
+            await session.post(stream.hook, data=request.body, headers=request.headers)
+        for _ in range(deaths):
+            while not (dead := [replica for replica in field.fleet.replicas if replica.exited]):
+                await asyncio.sleep(0.05)
+            field.fleet.struck("poison", interrupts=1)
+            with contextlib.suppress(RuntimeError):  # it may die of it before it is ready
+                await dead[0].start()
+        while not (await field.database.rows(PARKED))[0][0]:
+            await asyncio.sleep(0.1)
 
     return act

@@ -1,4 +1,4 @@
-"""The service as an operator runs it: replicas as processes of their own, restarted when they die, watched from outside."""
+"""The service as an operator runs it: replicas as processes, restarted when they die, watched from outside."""
 
 import asyncio
 import contextlib
@@ -148,10 +148,17 @@ class Fleet:
             await replica.kill()
 
     def complaints(self) -> list[str]:
-        """Return what was logged as a bug of ours."""
+        """Return what was logged as a bug of ours (a store that is away is none)."""
         bugs = ("broke", "hook.failed", "tick.failed", "Traceback", "exception")
         lines = [line for replica in self.replicas for line in replica.log.read_text(errors="replace").splitlines()]
-        return [line for line in lines if any(bug in line for bug in bugs)]
+        return [line for line in lines if "StoreAway" not in line and any(bug in line for bug in bugs)]
+
+
+def shared(folder: Path) -> Path:
+    """Make the volume on which all replicas keep their files: who delivers an answer need not be who made it."""
+    volume = folder.parent / "media"
+    volume.mkdir(exist_ok=True)
+    return volume
 
 
 def replica(
@@ -170,6 +177,8 @@ def replica(
     settings: dict[str, Any] = {"plugins": ["probe"], "sends": SENDS}
     if store:
         settings |= {"store": store, "encryption_key": "Z" * 43 + "="}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "media").symlink_to(shared(folder))
     probe = configuration({}, use=str(HERE / "probe.py"), crash=str(folder / "crash"), **plugin)
     text = configuration(tables, **settings) + "[plugin.probe]\n" + probe
     return Replica(folder, text, role=role, broken=broken)

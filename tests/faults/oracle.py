@@ -12,9 +12,9 @@ from typing import Any, Final, Protocol
 import apsw
 import asyncpg
 import msgspec
+from tests.faults.traffic import Heard, Stream
 
 from dragoman.testing.load import Sample
-from tests.faults.traffic import Heard, Stream
 
 Name = tuple[str, int, int]
 """A message: its account, conversation and number."""
@@ -65,7 +65,7 @@ class PostgresServer:
                 await asyncio.sleep(0.1)
                 continue
             try:
-                return list(await connection.fetch(sql))
+                return [tuple(row) for row in await connection.fetch(sql)]
             finally:
                 await connection.close()
 
@@ -173,18 +173,19 @@ def _judge_sample(
 def _misremembered(
     account: str, rows: Mapping[Name, Sequence[Row]], first: Mapping[Name, Mapping[int, Heard]]
 ) -> list[Name]:
-    """Every answer tells after which message it came: it must be the one that the inbox has before it, and was handled."""
+    """Every answer tells after which message it came: it must be the handled one before it in the inbox."""
     lines: dict[int, list[tuple[int, Name]]] = defaultdict(list)
     for name, found in rows.items():
         if name[0] == account and found[0].status == "done":
             lines[name[1]].append((found[0].id, name))
     wrong = []
     for line in lines.values():
-        names = [name for _, name in sorted(line)]
-        for before, name in itertools.pairwise([None, *names]):
-            said = first.get(name, {}).get(1) if name else None  # type: ignore[arg-type]  # only the first is None
-            if name and said and said.after is not None and said.after != (before[2] if before else 0):
+        before = 0
+        for _, name in sorted(line):
+            said = first.get(name, {}).get(1)
+            if said and said.after is not None and said.after != before:
                 wrong.append(name)
+            before = name[2]
     return wrong
 
 

@@ -7,6 +7,7 @@ A message is `c<conversation> n<number> <kind>`; each piece of its answer begins
 import asyncio
 import contextlib
 import dataclasses
+import os
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -55,6 +56,8 @@ async def answer(turn: Turn) -> None:
     before = await turn.recall("last") or 0
     turn.remember("last", int(number[1:]))
     await asyncio.sleep(turn.settings.pause * (zlib.crc32(turn.text.encode()) % 100) / 100)
+    if kind == "poison":
+        os._exit(9)
     after = f" after {before}"
     if kind == "long":
         text = await turn.once("ask", ask, turn.settings.model, turn.text)

@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from dragoman.testing.model_server import ModelServer
-from dragoman.testing.proxy import Proxy, proxied
-from dragoman.testing.simulator import serve
 from tests.faults import fleet, oracle, traffic
 from tests.faults.cluster import Cluster, cluster
 from tests.faults.fleet import SENDS, Fleet
 from tests.faults.traffic import Stream
+
+from dragoman.testing.model_server import ModelServer
+from dragoman.testing.proxy import Proxy, proxied
+from dragoman.testing.simulator import serve
 
 SETTLING: Final = 120.0
 """Seconds after the load and the last fault in which everything must have come to its end."""
@@ -147,9 +148,11 @@ async def _performed(field: Field) -> list[str]:
     return wrong
 
 
-def leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+def leaves(error: BaseException) -> list[BaseException]:
     """Return the exceptions of a group and of the groups in it."""
-    return [leaf for error in group.exceptions for leaf in (leaves(error) if isinstance(error, ExceptionGroup) else [error])]
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for each in error.exceptions for leaf in leaves(each)]
 
 
 @contextlib.asynccontextmanager
@@ -160,11 +163,14 @@ async def _opened(field: Field, store: str, source: Path, folder: Path, broken: 
         accounts = {}
         for name in scenario.load.rates:
             field.platforms[name] = traffic.platform(name)
-            accounts[name] = field.platforms[name].settings(await stack.enter_async_context(serve(field.platforms[name])))
+            accounts[name] = field.platforms[name].settings(
+                await stack.enter_async_context(serve(field.platforms[name]))
+            )
         if "telegram" in accounts:
             del accounts["telegram"]["secret_token"]
         probe = {"model": await stack.enter_async_context(serve(field.model)), "pause": scenario.load.pause}
-        roles, urls = ("all",), [""]
+        roles: tuple[str, ...] = ("all",)
+        urls = [""]
         if store == "postgres":
             field.cluster = await stack.enter_async_context(cluster(source, connections=scenario.connections))
             roles = scenario.roles
@@ -188,7 +194,9 @@ async def _opened(field: Field, store: str, source: Path, folder: Path, broken: 
 
 def _stream(field: Field, name: str) -> Stream:
     load = field.scenario.load
-    stream = traffic.stream(name, field.platforms[name], field.fleet.doors, max(8, round(load.rates[name] * load.conversations)))
+    stream = traffic.stream(
+        name, field.platforms[name], field.fleet.doors, max(8, round(load.rates[name] * load.conversations))
+    )
     plain = name != "slack"
     stream.kinds = tuple("say" if kind == "file" and plain else kind for kind in load.kinds)
     return stream

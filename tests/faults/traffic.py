@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Final
 
 import aiohttp
 import msgspec
+from tests.faults.probe import PARTS
 
 from dragoman import wire
 from dragoman.testing import simulators
 from dragoman.testing.load import Load, Sample
 from dragoman.testing.simulator import Accepted, Simulator
 from dragoman.wire import Http, Response
-from tests.faults.probe import PARTS
 
 PATIENCE: Final = 180.0
 """Seconds for which a platform repeats a message."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
 import random
 import sys
@@ -16,7 +17,7 @@ import pytest
 
 from dragoman import telemetry
 from dragoman.adapter import Rate
-from dragoman.cache import MISSED, Caches, opened
+from dragoman.cache import MISSED, Caches, opened, rates
 from dragoman.cache import server as shared_server
 from dragoman.cache.hints import SharedHints
 from dragoman.flow.pace import Pacer
@@ -516,6 +517,18 @@ async def test_a_bucket_of_nonsense_begins_anew(server: RedisServer, replica: Ca
 
     assert first == 0
     assert second == pytest.approx(600, abs=60)
+
+
+def test_no_spoilt_bit_of_an_answer_passes_for_a_wait() -> None:
+    text = "run-7 1500000"
+    whole = f"{text} {hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()}".encode()
+    assert rates._read("run-7", whole) == 1.5
+
+    for place, bit in itertools.product(range(len(whole)), range(8)):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 1 << bit
+        with pytest.raises(shared_server.Wrong):
+            rates._read("run-7", bytes(spoilt))
 
 
 async def test_a_bucket_that_does_not_answer_in_time_says_so(proxy: Proxy, suffering: Caches) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from dragoman import crypto
 from dragoman.adapter import Adapter, Capabilities, Known, Passive, Payload, Receipt, Unit, platform, setting
-from dragoman.errors import Forged, Malformed
+from dragoman.errors import Forged, Malformed, Stale
 from dragoman.model import Address as Place
 from dragoman.model import Attachment, ChatKind, Delivery, Event, Message, Say, Secret, Sender, Value
 from dragoman.wire import (
@@ -80,31 +80,32 @@ class Webhook(Adapter):
 
     def verify(self, request: Http, known: Known) -> Payload:
         """Accept a bearer token, or a signature where a secret is set."""
-        headers = request.headers
+        headers, signed_at = request.headers, 0.0
         if self.secret and "webhook-signature" in headers:
-            self._verify_signature(request, known)
+            signed_at = self._verify_signature(request, known)
         elif not self._has_token(headers.get("authorization", "")):
             raise Forged("neither a valid bearer token nor a signature")
         kept = {name: headers[name] for name in ("idempotency-key", "webhook-id") if headers.get(name)}
-        return Payload(body=request.body, headers=kept)
+        return Payload(body=request.body, headers=kept, signed_at=signed_at)
 
     def _has_token(self, authorization: str) -> bool:
         scheme, _, given = authorization.partition(" ")
         return scheme.lower() == "bearer" and crypto.same_as_any(given.strip(), self.token.candidates())
 
-    def _verify_signature(self, request: Http, known: Known) -> None:
+    def _verify_signature(self, request: Http, known: Known) -> float:
+        """Check a signature; returns when it was made."""
         name = request.headers.get("webhook-id", "")
         stamp = request.headers.get("webhook-timestamp", "")
         if not name or len(stamp) > 20 or not stamp.isascii() or not stamp.isdecimal():
             raise Forged("webhook-id or webhook-timestamp is missing")
-        if abs(known.now - int(stamp)) > TOLERANCE:
-            raise Forged("webhook-timestamp is too far off")
         given = request.headers["webhook-signature"].split()
-        for secret in self.secret.candidates():
-            expected = crypto.webhook_signature(secret, name, stamp, request.body)
-            if crypto.same_as_any(expected, given):
-                return
-        raise Forged("webhook-signature does not match")
+        secrets = self.secret.candidates()
+        expected = (crypto.webhook_signature(secret, name, stamp, request.body) for secret in secrets)
+        if not any(crypto.same_as_any(each, given) for each in expected):
+            raise Forged("webhook-signature does not match")
+        if abs(known.now - int(stamp)) > TOLERANCE:
+            raise Stale("webhook-timestamp is too far off", known.now - int(stamp))
+        return int(stamp)
 
     def parse(self, payload: Payload, known: Known) -> Receipt:
         """Read the common message form."""

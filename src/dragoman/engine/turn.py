@@ -80,6 +80,7 @@ class Turn:
         state: Mapping[str, Any] | None = None,
         now: float = 0.0,
         world: World | None = None,
+        hurried_since: float = 0.0,
     ) -> None:
         self.id = turn_id
         self.event = event
@@ -94,6 +95,14 @@ class Turn:
         self.context: dict[str, Any] | None = None
         """The context that plugins with `process` pass on to one another."""
         self._world: World = world or NoWorld()
+        self._hurried_since = hurried_since
+        if not hurried_since:
+            self.state.pop("excused", None)
+
+    @property
+    def hurried(self) -> bool:
+        """Whether messages wait for too long: a handler that is slow or dear then makes it short."""
+        return self._hurried_since > 0
 
     @property
     def text(self) -> str:
@@ -124,6 +133,12 @@ class Turn:
             reply_to=message.reply_to or reply_to,
         )
         self.effects.append(Say(message=whole))
+
+    def excuse(self, message: str) -> None:
+        """Say why there is no better answer, once in a conversation until turns are not hurried any more."""
+        if self.state.get("excused", 0.0) < self._hurried_since:
+            self.say(message)
+            self._set(excused=self.now)
 
     def edit(self, message_id: str, text: str) -> None:
         """Replace the text of a message that the bot sent."""

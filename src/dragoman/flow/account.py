@@ -21,6 +21,8 @@ class Account:
     policy: Policy
     plugins: tuple[Loaded, ...] = ()
     sends_per_second: float | None = None
+    messages_per_minute: int = 0
+    """Messages of one sender that are answered in a minute, at most (0: any number)."""
 
     @property
     def rates(self) -> tuple[Rate, ...]:

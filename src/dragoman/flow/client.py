@@ -26,6 +26,9 @@ class MailTransport(Protocol):
     async def carry(self, account: str, request: Smtp | Imap | ImapPart, secret: str) -> Response:
         """Make a request on the account's connection; raises `NoAnswer`, `CredentialRefused` or `MediaRefused`."""
 
+    async def close_account(self, account: str) -> None:
+        """Close what is open for an account."""
+
 
 class Client:
     """Performs exchanges for accounts; `tokens` keeps what platforms granted."""
@@ -72,9 +75,11 @@ class Client:
             result: T = stop.value
             return result
 
-    def forget(self, account: str) -> None:
-        """Drop the tokens that were granted to an account: its settings have changed."""
+    async def forget(self, account: str) -> None:
+        """Drop an account's tokens from memory and close its connections: its settings have changed."""
         self.tokens.forget(account)
+        if self._mail is not None:
+            await self._mail.close_account(account)
 
     async def _carry(self, account: Account, request: Request, used: Used) -> Response:
         if isinstance(request, Push):

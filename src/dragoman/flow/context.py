@@ -8,6 +8,8 @@ from dragoman.flow.account import Accounts
 from dragoman.flow.client import Client
 from dragoman.flow.install import Installer
 from dragoman.flow.pace import Pacer
+from dragoman.flow.pressure import Senders
+from dragoman.flow.skew import SkewWatch
 from dragoman.store.base import Reader, Store
 
 
@@ -18,6 +20,8 @@ class Limits:
     turns: int = 64
     turn_seconds: float = 120.0
     sends: int = 32
+    crowded: int = 10_000
+    """Messages that may wait before intake sheds."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -49,6 +53,8 @@ class Context:
     replica: str = "here"
     """This process's name among the replicas; no other process ever has the same."""
     pacer: Pacer = dataclasses.field(default_factory=Pacer)
+    senders: Senders = dataclasses.field(default_factory=Senders)
+    skew: SkewWatch = dataclasses.field(default_factory=SkewWatch)
 
 
 async def freed(running: set[asyncio.Task[None]], stopping: asyncio.Event) -> None:

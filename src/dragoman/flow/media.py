@@ -10,6 +10,7 @@ from typing import Final
 
 from dragoman.errors import MediaRefused
 from dragoman.model import Media
+from dragoman.store.disk import Disk
 
 LARGEST: Final = 50 << 20
 """Bytes of one file, at most."""
@@ -18,8 +19,9 @@ LARGEST: Final = 50 << 20
 class MediaStore:
     """A folder of files. `save` streams in with a cap; `path` finds one for reading."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
         self._folder = folder
+        self._disk = disk
 
     def path(self, media: Media) -> Path:
         """Return where a kept file is; raises `MediaRefused` when it is gone or never was."""
@@ -29,7 +31,15 @@ class MediaStore:
         return path
 
     async def save(self, chunks: AsyncIterator[bytes], mime: str = "", name: str = "") -> Media:
-        """Keep a stream of bytes; raises `MediaRefused` when it is longer than the cap."""
+        """Keep a stream of bytes; raises `MediaRefused` when it is longer than the cap, or the disk has no room."""
+        if self._disk is not None and (trouble := self._disk.trouble()):
+            raise MediaRefused(trouble)
+        try:
+            return await self._save(chunks, mime, name)
+        except OSError as error:
+            raise MediaRefused(f"the file cannot be kept: {error.strerror}") from error
+
+    async def _save(self, chunks: AsyncIterator[bytes], mime: str, name: str) -> Media:
         await asyncio.to_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         handle, temporary = await asyncio.to_thread(tempfile.mkstemp, dir=self._folder)
         digest, size = hashlib.sha256(), 0

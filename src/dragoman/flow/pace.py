@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from dragoman.adapter import Rate
 from dragoman.model import Delivery
-from dragoman.store.base import Paces
+from dragoman.store.base import Shared
 
 REMEMBERED: Final = 10_000
 """Chats whose pace is remembered; those idle longest are forgotten first."""
@@ -30,7 +30,7 @@ class Buckets(Protocol):
 class Pacer:
     """Reserves slots per chat and per account: in no window of a rate's length more than it allows."""
 
-    def __init__(self, paces: Paces | None = None, buckets: Buckets | None = None) -> None:
+    def __init__(self, paces: Shared | None = None, buckets: Buckets | None = None) -> None:
         """`paces` and `buckets` are what replicas share; without them this process is the only one."""
         self._paces = paces
         self._buckets = buckets
@@ -48,7 +48,7 @@ class Pacer:
         waits = [await self._share(delivery, rate, self._paces) for rate in rates if rate.per != "method"]
         return max(waits, default=0.0)
 
-    async def _share(self, delivery: Delivery, rate: Rate, paces: Paces) -> float:
+    async def _share(self, delivery: Delivery, rate: Rate, paces: Shared) -> float:
         name = "/".join(_key(delivery, rate))
         if self._buckets is not None:
             wait = await self._buckets.reserve(name, rate.count, rate.seconds)

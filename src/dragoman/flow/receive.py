@@ -14,12 +14,13 @@ from typing import Final
 import msgspec
 
 from dragoman import telemetry
-from dragoman.adapter import Passive, Receipt
-from dragoman.errors import Forged, Malformed, StoreAway, Undecodable
+from dragoman.adapter import Known, Passive, Payload, Receipt
+from dragoman.errors import Crowded, Forged, Malformed, Stale, StoreAway, Undecodable
+from dragoman.flow import pressure
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context
 from dragoman.model import Delivery, Event, Message, Say
-from dragoman.store.base import Accepted, Parked, Settled, Times
+from dragoman.store.base import Accepted, Parked, Settled, Surplus, Times
 from dragoman.wire import Http, Response, json_response
 
 RETRY_AFTER: Final = "5"
@@ -42,7 +43,7 @@ async def receive(context: Context, account: Account, request: Http) -> Answer:
     received = context.clock()
     telemetry.crash.passed("c1")
     try:
-        payload = account.adapter.verify(request, known)
+        payload = _verify(context, account, request, known)
     except Forged as forgery:
         return Answer(response=_refuse(account, 401, "forged", str(forgery)))
     except Malformed as error:  # not even the envelope that holds the proof
@@ -57,9 +58,10 @@ async def receive(context: Context, account: Account, request: Http) -> Answer:
         return Answer(response=await _misunderstood(context, account, payload.body, str(error)))
     times = Times(received=received, authenticated=authenticated, parsed=context.clock())
     try:
-        accepted = await accept(context, account, msgspec.structs.replace(receipt, raw=payload.body), times)
+        whole = msgspec.structs.replace(receipt, raw=payload.body)
+        accepted = await accept(context, account, whole, times, surplus="refuse")
     except StoreAway as away:
-        return Answer(response=unavailable(account, str(away)))
+        return Answer(response=_later(account, str(away), crowded=isinstance(away, Crowded)))
     telemetry.stage_seconds.labels("receive", account.platform).observe(max(0.0, context.clock() - received))
     telemetry.crash.passed("c3")
     if receipt.passive is None or not accepted:
@@ -67,12 +69,35 @@ async def receive(context: Context, account: Account, request: Http) -> Answer:
     return await _passive_reply(context, account, receipt.events[0], accepted[0], receipt.passive, received)
 
 
+def _verify(context: Context, account: Account, request: Http, known: Known) -> Payload:
+    """Let the adapter verify a request; a signature of another time than ours is told to the watch."""
+    try:
+        payload = account.adapter.verify(request, known)
+    except Stale as stale:
+        context.skew.compare(account.name, stale.skew, context.clock())
+        raise
+    if payload.signed_at:
+        context.skew.compare(account.name, known.now - payload.signed_at, context.clock())
+    return payload
+
+
 async def accept(
-    context: Context, account: Account, receipt: Receipt, times: Times, cursor: str | None = None
+    context: Context,
+    account: Account,
+    receipt: Receipt,
+    times: Times,
+    cursor: str | None = None,
+    surplus: Surplus = "park",
 ) -> tuple[Accepted, ...]:
-    """Store what a receipt brought, with the cursor in the same transaction; counts the outcomes."""
+    """Store what a receipt brought, with the cursor in the same transaction; counts the outcomes.
+
+    What is more of a conversation than may wait is parked, or (`surplus="refuse"`, where it comes again) raises
+    `Crowded`, when the rest is stored.
+    """
     if receipt.events and (reason := context.store.full()):
         raise StoreAway(reason)
+    if receipt.passive is None and context.store.waiting() >= context.limits.crowded:
+        receipt = await _shed(context, account, receipt)
     for raw in receipt.malformed:
         parked = await context.store.park(account.name, raw, "not understood")
         _count(account, "parked")
@@ -80,15 +105,45 @@ async def accept(
     for ended in receipt.ended:
         await context.installer.end(account, ended)
     keep = {f"cursor:{account.name}": cursor} if cursor is not None else None
-    accepted = await context.store.accept(account.name, receipt, times, keep)
-    for item in accepted:
-        _count(account, "duplicate" if item.duplicate else "accepted")
-    for reason in receipt.ignored:
-        _count(account, f"ignored:{reason.partition(':')[0]}")
+    accepted = await context.store.accept(account.name, receipt, times, keep, surplus)
+    _count_all(account, receipt, accepted)
     if accepted:
         _observe(account, times)
-        log.info("accepted", account=account.name, events=[item.id for item in accepted])
+        log.info("accepted", account=account.name, events=[item.id for item in accepted if item.id])
+    if surplus == "refuse" and any(item.surplus for item in accepted):
+        raise Crowded("too many messages of this conversation wait already")
     return accepted
+
+
+def _count_all(account: Account, receipt: Receipt, accepted: Sequence[Accepted]) -> None:
+    for item in accepted:
+        if item.surplus and item.id:
+            log.warning("parked", account=account.name, id=f"e{item.id}", reason="too much of its conversation waits")
+            _count(account, "parked")
+        elif not item.surplus:
+            _count(account, "duplicate" if item.duplicate else "accepted")
+    for reason in receipt.ignored:
+        _count(account, f"ignored:{reason.partition(':')[0]}")
+
+
+async def _shed(context: Context, account: Account, receipt: Receipt) -> Receipt:
+    """Lighten a receipt while much waits: trifles go, and chatter is kept without a turn. Nobody's answer is shed."""
+    kept: list[Event] = []
+    for event in receipt.events:
+        if pressure.trifling(event):
+            _count(account, "shed")
+        elif await _is_chatter(context, account, event):
+            _count(account, "shed")
+            kept.append(msgspec.structs.replace(event, wants_turn=False))
+        else:
+            kept.append(event)
+    return msgspec.structs.replace(receipt, events=tuple(kept))
+
+
+async def _is_chatter(context: Context, account: Account, event: Event) -> bool:
+    if not pressure.perhaps_chatter(event, account.policy):
+        return False
+    return pressure.chatter(event, await context.reader.at_rest(event.conversation), account.policy)
 
 
 def _count(account: Account, outcome: str) -> None:
@@ -120,8 +175,15 @@ def problem(status: int, title: str, detail: str) -> Response:
 
 def unavailable(account: Account, reason: str) -> Response:
     """Return the 503 that makes a platform come back."""
-    telemetry.refusals.labels(account.name, "store_away").inc()
-    log.error("store.away", account=account.name, reason=reason)
+    return _later(account, reason)
+
+
+def _later(account: Account, reason: str, *, crowded: bool = False) -> Response:
+    telemetry.refusals.labels(account.name, "conversation_full" if crowded else "store_away").inc()
+    if crowded:
+        log.warning("conversation.full", account=account.name)
+    else:
+        log.error("store.away", account=account.name, reason=reason)
     away = problem(503, "unavailable", "nothing can be stored at the moment; try again")
     return msgspec.structs.replace(away, headers={**away.headers, "retry-after": RETRY_AFTER})
 

@@ -11,7 +11,7 @@ from dragoman import telemetry
 from dragoman.engine import route
 from dragoman.engine.turn import Turn
 from dragoman.errors import LostLease, MediaRefused, PluginError, StoreAway, StoreError
-from dragoman.flow import retry
+from dragoman.flow import pressure, retry
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context, freed
 from dragoman.model import Answer, Attachment, Event, Line, Media, Remember, Say
@@ -24,18 +24,23 @@ GIVE_UP: Final = 25.0
 RENEW: Final = 10.0
 """Seconds between renewals of a running turn's lease."""
 
+SLOWER: Final = "You are writing faster than I can answer. Please wait a minute. 您发得太快了，请过一分钟再试。"
+
 log = telemetry.logger("work")
 
 
 async def work(context: Context) -> None:
     """Run turns until told to stop; then finish those that run."""
     running: set[asyncio.Task[None]] = set()
+    delay = pressure.Delay()
     try:
         while not context.stopping.is_set():
             free = context.limits.turns - len(running)
             claims = await _claim(context, free) if free > 0 else ()
+            if free > 0:
+                delay = _observed(context, delay, claims)
             for claim in claims:
-                task = asyncio.create_task(_guarded(context, claim))
+                task = asyncio.create_task(_guarded(context, claim, delay.hurried_since))
                 running.add(task)
                 task.add_done_callback(running.discard)
             if free <= 0:
@@ -56,6 +61,16 @@ async def _claim(context: Context, limit: int) -> Sequence[Claim]:
         return ()
 
 
+def _observed(context: Context, delay: pressure.Delay, claims: Sequence[Claim]) -> pressure.Delay:
+    """Note how long what was claimed had to wait; says so when that begins or ends to hurry the turns."""
+    waited = max((claim.waited for claim in claims), default=0.0)
+    telemetry.queue_delay.set(waited)
+    now = pressure.observed(delay, waited, context.clock())
+    if bool(now.hurried_since) != bool(delay.hurried_since):
+        log.warning("turns.hurried" if now.hurried_since else "turns.unhurried", waited=round(waited, 1))
+    return now
+
+
 async def _drain(running: set[asyncio.Task[None]]) -> None:
     """Let running turns end; those that take too long are cancelled and run again elsewhere or later."""
     if running:
@@ -65,12 +80,12 @@ async def _drain(running: set[asyncio.Task[None]]) -> None:
         await asyncio.gather(*late, return_exceptions=True)
 
 
-async def _guarded(context: Context, claim: Claim) -> None:
+async def _guarded(context: Context, claim: Claim, hurried_since: float) -> None:
     """Run one turn, whatever it does: an error is noted and tried again, at last parked."""
     telemetry.crash.passed("c5")
     event = claim.events[0].event
     try:
-        await _turn(context, claim)
+        await _turn(context, claim, hurried_since)
     except asyncio.CancelledError:
         await _give_back(context, claim)
         raise
@@ -113,7 +128,7 @@ async def _failed(context: Context, claim: Claim, error: Exception) -> None:
     telemetry.turns.labels(stored.event.platform, "parked" if parked else "error").inc()
 
 
-async def _turn(context: Context, claim: Claim) -> None:
+async def _turn(context: Context, claim: Claim, hurried_since: float) -> None:
     """Route and handle one event, then commit."""
     stored = claim.events[0]
     event = stored.event
@@ -121,8 +136,9 @@ async def _turn(context: Context, claim: Claim) -> None:
     if account is None:
         raise PluginError(f"account {event.account} is not configured any more")
     began = context.clock()
-    turn = Turn(stored.turn, event, state=claim.state, now=began, world=_World(context, account, stored))
-    outcome, handler = _gate(event, turn, account), ""
+    world = _World(context, account, stored)
+    turn = Turn(stored.turn, event, state=claim.state, now=began, world=world, hurried_since=hurried_since)
+    outcome, handler = _gate(event, turn, account) or _limit(context, stored, turn, account), ""
     if not outcome:
         telemetry.crash.passed("c6")
         async with asyncio.timeout(context.limits.turn_seconds):
@@ -145,6 +161,16 @@ def _gate(event: Event, turn: Turn, account: Account) -> str:
     if not route.addressed(event, turn.state, account.policy):
         return "not addressed"
     return ""
+
+
+def _limit(context: Context, stored: Stored, turn: Turn, account: Account) -> str:
+    """Say that a sender sends too much to be answered; the sender is told once a minute."""
+    limit = account.messages_per_minute
+    if not limit or (count := context.senders.count(turn.person, stored.received_at)) <= limit:
+        return ""
+    if count == limit + 1:
+        turn.say(SLOWER)
+    return "limited"
 
 
 async def _renewing(context: Context, claim: Claim, handling: Awaitable[str]) -> str:

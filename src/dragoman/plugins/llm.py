@@ -31,6 +31,10 @@ SYSTEM: Final = (
     "Write Markdown only where it helps. When you do not know something, say so."
 )
 FALLBACK: Final = "I cannot answer right now. Please try again in a moment. 我暂时无法回答，请稍后再试。"
+BUSY: Final = (
+    "Many people are writing to me at the moment, and I am behind. Please ask me again in a few minutes. "
+    "现在消息很多，我暂时忙不过来，请过几分钟再问我。"
+)
 
 log = telemetry.logger("plugin.llm")
 
@@ -46,6 +50,10 @@ class Settings:
     history: int = setting("Lines of the conversation that the model is shown, at most.", default=20)
     deadline: float = setting("Seconds after which the fall-back is said.", default=60.0)
     fallback: str = setting("What to say when the model does not answer.", default=FALLBACK)
+    busy: str = setting(
+        "What to say, once in a conversation, instead of asking the model while messages wait for over a minute.",
+        default=BUSY,
+    )
     max_answer: int = setting("Characters of an answer; the rest is cut off.", default=32_000)
     temperature: float | None = setting("Randomness, from 0 (the model's own default without it).", default=None)
 
@@ -83,6 +91,9 @@ async def life(settings: Settings) -> "AsyncIterator[asyncio.Task[Agent]]":
 @plugin.on(lambda event: event.kind == "message" and bool(event.text.strip()))
 async def answer(turn: Turn) -> None:
     """Answer by the model, once however often the turn is replayed, or by the fall-back."""
+    if turn.hurried:
+        turn.excuse(turn.settings.busy)
+        return
     said = named(turn.event, turn.event.sender.name, turn.text)
     try:
         turn.say(await turn.once("answer", functools.partial(_ask, turn), said))

@@ -58,8 +58,7 @@ class Attendants:
                 await self.follow()
                 await self._context.installer.recall()
         finally:
-            for name in list(self._tasks):
-                await self._end(name)
+            await asyncio.gather(*(self._end(name) for name in list(self._tasks)))
 
     async def _wait(self) -> None:
         try:
@@ -83,7 +82,7 @@ class Attendants:
                 continue
             await self._end(name)
             self._context.accounts.replace(name, found.get(name))
-            self._context.client.forget(name)
+            await self._context.client.forget(name)
             await self._context.store.resume(name)
             log.info("account.changed", account=name, there=name in found)
             if name in found:

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Collection
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from dragoman import cache
+from dragoman.config import Settings
 from dragoman.engine.plugin import Loaded
 from dragoman.errors import ConfigError, PluginError
+from dragoman.flow import pressure
 from dragoman.flow.account import Accounts
 from dragoman.flow.client import Client
 from dragoman.flow.context import Context, Limits
@@ -26,8 +27,9 @@ from dragoman.flow.vault import Vault
 from dragoman.model import Secret
 from dragoman.service.attend import Attendants
 from dragoman.service.installation import Installation, load_accounts, load_plugins
-from dragoman.service.stores import open_store
-from dragoman.store.base import Paces, Store
+from dragoman.service.stores import open_cache, open_store
+from dragoman.store.base import Shared, Store
+from dragoman.store.disk import Disk
 from dragoman.web.guard import Guard
 
 Role = Literal["gateway", "engine", "connector"]
@@ -65,14 +67,15 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
     loaded = load_plugins(installation)
     load_accounts(installation, loaded)  # refuse a wrong configuration before anything is opened
     async with contextlib.AsyncExitStack() as stack:
-        store = await open_store(installation, steady)
+        disk = Disk(installation.data)
+        store = await open_store(installation, steady, disk)
         stack.push_async_callback(store.close)
         store.most_waiting = settings.most_waiting
-        caches = await stack.enter_async_context(cache.opened(settings.cache.url, installation.data / "cache"))
+        caches = await open_cache(stack, installation, store)
         running = {name: await _enter(stack, installation, plugin) for name, plugin in loaded.items()}
         accounts = Accounts(load_accounts(installation, running), time.time)
         await accounts.recall(store)
-        media, hub = MediaStore(installation.data / "media"), _hub(store)
+        media, hub = MediaStore(installation.data / "media", disk), _hub(store)
         http = HttpTransport(media)
         stack.push_async_callback(http.close)
         shelf = Shelf(store=store, vault=await _vault(installation, store))
@@ -90,13 +93,22 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
             accounts=accounts,
             clock=steady,
             stopping=asyncio.Event(),
-            limits=Limits(turns=settings.turns, turn_seconds=settings.turn_seconds, sends=settings.sends),
+            limits=_limits(settings),
             installer=installer,
             replica=store.owner,
-            pacer=Pacer(store if isinstance(store, Paces) else None, caches.buckets),
+            pacer=Pacer(store if isinstance(store, Shared) else None, caches.buckets),
         )
         attendants = Attendants(context, installation, running, listening="connector" in roles)
         yield House(context=context, hub=hub, media=media, guard=_guard(installation), attendants=attendants)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        turns=settings.turns,
+        turn_seconds=settings.turn_seconds,
+        sends=settings.sends,
+        crowded=max(1, settings.most_waiting // pressure.CROWDED),
+    )
 
 
 def _hub(store: Store) -> Hub:

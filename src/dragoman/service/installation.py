@@ -20,6 +20,8 @@ from dragoman.engine.route import Policy
 from dragoman.errors import ConfigError, PluginError
 from dragoman.flow.account import Account
 
+MESSAGES_PER_MINUTE: Final = 120
+"""Messages of one sender that are answered in a minute, unless an account says otherwise."""
 BUILT_IN: Final = {"web": "web", "terminal": "terminal"}
 """Accounts that every installation has: name to platform."""
 
@@ -216,7 +218,14 @@ def _load_account(installation: Installation, name: str, loaded: Mapping[str, Lo
         ),
         plugins=tuple(_in_order(document, key, order, loaded)),
         sends_per_second=common.sends_per_second,
+        messages_per_minute=_messages_per_minute(common, adapter),
     )
+
+
+def _messages_per_minute(common: AccountSettings, adapter: Adapter) -> int:
+    if common.messages_per_minute is not None:
+        return max(0, common.messages_per_minute)
+    return 0 if adapter.explains else MESSAGES_PER_MINUTE
 
 
 def _in_order(document: Document, key: str, order: Iterable[str], loaded: Mapping[str, Loaded]) -> Iterable[Loaded]:

@@ -1,14 +1,18 @@
 """Which store an installation has, and opening it: a database that is not there yet is waited for."""
 
 import asyncio
+import contextlib
 import random
+import secrets
 from collections.abc import Callable
 from typing import Final
 
-from dragoman import telemetry
+from dragoman import cache, crypto, telemetry
+from dragoman.cache import Caches
 from dragoman.errors import ConfigError, StoreAway, StoreRefused
 from dragoman.service.installation import Installation
-from dragoman.store.base import OpenStore
+from dragoman.store.base import OpenStore, Shared
+from dragoman.store.disk import Disk
 from dragoman.store.sqlite import SqliteStore
 
 SCHEMES: Final = ("postgresql://", "postgres://")
@@ -18,11 +22,11 @@ LONGEST_WAIT: Final = 5.0
 log = telemetry.logger("store")
 
 
-async def open_store(installation: Installation, clock: Callable[[], float]) -> OpenStore:
+async def open_store(installation: Installation, clock: Callable[[], float], disk: Disk | None = None) -> OpenStore:
     """Open the store; raises `ConfigError` when it can never be opened so, `StoreError` for the file's troubles."""
     url = installation.settings.store.reveal()
     if not url:
-        return await SqliteStore.open(installation.database, clock)
+        return await SqliteStore.open(installation.database, clock, disk)
     where = installation.document.where("store")
     check(url, where)
     try:
@@ -46,3 +50,30 @@ def check(url: str, where: str) -> None:
     """Refuse an address that is none of PostgreSQL's."""
     if not url.startswith(SCHEMES):
         raise ConfigError(where, "store", "must begin with postgresql://", "leave it out for the embedded store")
+
+
+async def open_cache(stack: contextlib.AsyncExitStack, installation: Installation, store: OpenStore) -> Caches:
+    """Open the cache, under the installation's own name where a server is shared; it carries the store's hints then."""
+    settings, folder = installation.settings, installation.data / "cache"
+    if not settings.cache.url:
+        return await stack.enter_async_context(cache.opened(settings.cache.url, folder))
+    seal = crypto.fingerprint("cache", *settings.encryption_key.candidates()[:1]).encode()
+    options = {"installation": await _name(store), "seal": seal if settings.encryption_key else b""}
+    caches = await stack.enter_async_context(cache.opened(settings.cache.url, folder, **options))
+    if isinstance(store, Shared):
+        store.lighten(caches)
+    return caches
+
+
+async def _name(store: OpenStore) -> str:
+    """Return the installation's name, the same for all replicas; the first of them makes it."""
+    while not await store.lease("installation", store.owner, 5.0):  # noqa: ASYNC110 - another process has it
+        await asyncio.sleep(0.1)
+    try:
+        name = await store.recall("installation")
+        if not name:
+            name = secrets.token_hex(4)
+            await store.keep("installation", name)
+        return name
+    finally:
+        await store.let_go("installation", store.owner)

@@ -25,6 +25,8 @@ class Accepted(Value):
 
     id: int
     duplicate: bool
+    surplus: bool = False
+    """So many messages of its conversation wait that it gets no turn: it is parked, or refused (then `id` is 0)."""
 
 
 class Stored(Value):
@@ -44,6 +46,8 @@ class Claim(Value):
     state: dict[str, Any]
     events: tuple[Stored, ...]
     attempt: int
+    waited: float = 0.0
+    """Seconds for which the conversation was ready before it was taken: the queue's delay, and not its own."""
 
 
 class Outgoing(Value):
@@ -178,7 +182,11 @@ class Depths(Value):
     """Seconds since the oldest waiting event was accepted."""
 
 
+MOST_PENDING: Final = 200
+"""Messages of one conversation that may wait; a chat that floods takes nobody else's place."""
 Wake = Literal["work", "deliver"]
+Surplus = Literal["park", "refuse"]
+"""What becomes of an event whose conversation has too much waiting: set aside, or left to who sends it again."""
 SEND_LEASE: Final = 15.0
 """Seconds that a sender has until its delivery counts as interrupted."""
 GRACE: Final = 2.0
@@ -189,9 +197,17 @@ class Store(Protocol):
     """The line. Every method commits before it returns; `StoreAway` means that nothing was done."""
 
     async def accept(
-        self, account: str, receipt: Receipt, times: Times, keep: Mapping[str, str] | None = None
+        self,
+        account: str,
+        receipt: Receipt,
+        times: Times,
+        keep: Mapping[str, str] | None = None,
+        surplus: Surplus = "park",
     ) -> tuple[Accepted, ...]:
-        """Store a receipt's events once per key, with `keep` in the same transaction. The promise."""
+        """Store a receipt's events once per key, with `keep` in the same transaction. The promise.
+
+        Where `most_pending` of a conversation wait, further ones are parked or refused, as `surplus` says.
+        """
 
     async def park(self, account: str, raw: bytes, reason: str) -> str:
         """Set an authentic payload that we do not understand aside; returns its id."""
@@ -286,12 +302,17 @@ class Store(Protocol):
     def full(self) -> str:
         """Say why no more can be accepted now; empty when it can."""
 
+    def waiting(self) -> int:
+        """Tell how many messages wait, as far as it is known here."""
+
 
 class OpenStore(Store, Protocol):
     """A store as a service owns it: to be asked beside the line, and to be closed."""
 
     most_waiting: int
     """Messages that may wait before `full` says so."""
+    most_pending: int
+    """Messages of one conversation that may wait."""
     owner: str
     """This replica's name: no other process ever has the same."""
 
@@ -304,8 +325,11 @@ class OpenStore(Store, Protocol):
 
 
 @runtime_checkable
-class Paces(Protocol):
-    """A store that several replicas share keeps their common pace."""
+class Shared(Protocol):
+    """What a store that several replicas share has besides: their common pace, and hints that a cache may carry."""
+
+    def lighten(self, light: Any) -> None:
+        """Let a shared cache carry the hints between replicas while it answers."""
 
     async def reserve(self, name: str, count: int, seconds: float) -> float:
         """Reserve the next free slot, no more than `count` in any `seconds`; returns the seconds until it."""
@@ -337,3 +361,6 @@ class Reader(Protocol):
 
     async def payload(self, parked: str) -> tuple[str, bytes] | None:
         """Read a parked payload's account and bytes."""
+
+    async def at_rest(self, conversation: str) -> dict[str, Any] | None:
+        """Read the state of a conversation of which nothing waits or runs; None while something does."""

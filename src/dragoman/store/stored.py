@@ -36,6 +36,11 @@ def read_event(number: int, body: str, received_at: float) -> Stored | None:
     return Stored(id=number, turn=turn_id(event), event=event, received_at=received_at)
 
 
+def crowded(most: int) -> str:
+    """Say why an event is put off: its conversation has too much waiting."""
+    return f"{most} messages of this conversation wait already"
+
+
 def read_state(text: str) -> dict[str, Any]:
     """Read a conversation's state."""
     return _state(text)

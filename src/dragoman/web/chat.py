@@ -79,7 +79,7 @@ class Chat:
         payload = Payload(body=msgspec.json.encode({**frame, "channel": self.channel}))
         receipt = msgspec.structs.replace(self.account.adapter.parse(payload, known), raw=payload.body)
         times = Times(received=now, authenticated=now, parsed=self.context.clock())
-        (accepted,) = await accept(self.context, self.account, receipt, times)
+        (accepted,) = await accept(self.context, self.account, receipt, times, surplus="refuse")
         name, event = f"e{accepted.id}", receipt.events[0]
         if not accepted.duplicate:
             line = Line(by="person", text=event.text, at=event.at, id=name)

@@ -111,6 +111,12 @@ def test_a_bounce_without_the_form_is_known_by_its_sender(letter: Letter, one: O
     assert event.value["final_recipient"] == "eve@example.net"
 
 
+def test_a_notice_that_a_mail_was_read_is_no_bounce(letter: Letter, read: Read) -> None:
+    kind = "multipart/report; report-type=disposition-notification; boundary=r"
+    receipt = read(letter("--r\n\nread\n--r--\n", From="postmaster@example.net", Content_Type=kind))
+    assert (receipt.events, receipt.ignored) == ((), ("automatic:sender",))
+
+
 def test_a_bounce_without_any_sender_is_one_too(letter: Letter, one: One) -> None:
     kind = "multipart/report; report-type=delivery-status; boundary=r"
     assert one(letter(REPORT, From="<>", Content_Type=kind)).kind == "bounce"

@@ -38,6 +38,7 @@ def test_a_thread_is_one_conversation(letter: Letter, one: One) -> None:
     )
     assert later.conversation == first.conversation
     assert later.reply_to == "<2@example.org>"
+    assert (first.key, later.key) == ("<one@example.net>", "<3@x.org>")
     assert one(letter(Message_ID="<4@x.org>", In_Reply_To="<one@example.net>")).conversation == first.conversation
 
 
@@ -168,9 +169,9 @@ def test_transfer_encodings_are_undone_leniently(letter: Letter, one: One, encod
 
 
 def test_flowed_lines_are_joined(letter: Letter, one: One) -> None:
-    body = "one \ntwo\n three\n> said \n> before\n-- \nAda\n"
+    body = "one \ntwo\n> said \n> before\n three \n-- \nAda\n"
     event = one(letter(body, Content_Type="text/plain; format=flowed"))
-    assert event.text_as_sent.split("\n") == ["one two", "three", "> said before", "-- ", "Ada"]
+    assert event.text_as_sent.split("\n") == ["one two", "> said before", "three ", "-- ", "Ada"]
     deleted = one(letter("你 \n好\n", Content_Type="text/plain; charset=utf-8; format=flowed; delsp=yes"))
     assert deleted.text == "你好"
 
@@ -196,6 +197,7 @@ def test_files_are_attachments_with_safe_names(letter: Letter, one: One) -> None
         ' filename*1="/a.pdf"\nContent-Transfer-Encoding: base64\n\naGVsbG8=',
         "Content-Type: image/png; name==?utf-8?b?5aW9LnBuZw==?=\nContent-Disposition: inline\nContent-Id: <i@x>\n\n...",
         "Content-Type: text/plain\nContent-Disposition: attachment; filename=notes.txt\n\nnot said",
+        "Content-Type: text/plain\nContent-Disposition: attachment\n\nnot said either",
     )
     event = one(letter(body, Content_Type=kind))
     assert event.text == "see here"
@@ -204,6 +206,7 @@ def test_files_are_attachments_with_safe_names(letter: Letter, one: One) -> None
         ("file", "_你_a.pdf", "application/pdf", 5, "3:7:2"),
         ("image", "好.png", "image/png", 3, "3:7:3"),
         ("file", "notes.txt", "text/plain", 8, "3:7:4"),
+        ("file", "", "text/plain", 15, "3:7:5"),
     ]
     assert event.attachments[1].value["content_id"] == "i@x"
 

@@ -169,6 +169,13 @@ def test_where_nobody_can_be_written_to_nothing_is_sent(account: Account, channe
     assert isinstance(stopped.value.value, Refused)
 
 
+def test_a_line_break_in_a_field_is_refused(account: Account) -> None:
+    broken = account(address="bot@example.org\r\nBcc: eve@example.com")
+    with pytest.raises(StopIteration) as stopped:
+        next(broken.send(to_send("hello"), KNOWN))
+    assert isinstance(stopped.value.value, Refused)
+
+
 HOSTILE = ["A\r\nBcc: eve@example.com", "A\nX: y", "A\r\n\r\nbody", "A\x00B", "\u2028A\x85B"]
 
 

@@ -32,7 +32,7 @@ from dragoman.adapter import (
 from dragoman.adapters.slack import files, install, parse, probe, send, socket
 from dragoman.adapters.slack.api import Api
 from dragoman.adapters.slack.origin import INSTALLATION, Origin
-from dragoman.errors import Forged
+from dragoman.errors import Forged, Stale
 from dragoman.model import Attachment, Delivery, Media, Message, Secret
 from dragoman.wire import Exchange, Http, Outcome
 
@@ -98,7 +98,7 @@ class Slack(Adapter):
     def _tokens_missing(self) -> Sequence[str]:
         """Return what is wrong with the settings from which the bot's token comes."""
         if not self.client_id:
-            return () if self.bot_token else ("bot_token is empty: set it, or a client_id with which workspaces install the app",)
+            return () if self.bot_token else ("bot_token is empty: set it, or a client_id to install the app with",)
         problems = []
         if not self.client_secret:
             problems.append("client_secret is empty: without it no workspace can install the app")
@@ -118,13 +118,14 @@ class Slack(Adapter):
         signature = header(request.headers, "x-slack-signature")
         if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
             raise Forged("the timestamp is not a number")
-        if abs(known.now - int(timestamp)) > MAX_SKEW:
-            raise Forged("the timestamp is not of the last five minutes")
         signed = (b"v0:", timestamp.encode(), b":", request.body)
         expected = (f"v0={crypto.hmac_sha256_hex(key, *signed)}" for key in self.signing_secret.candidates())
         if not any([crypto.same(signature, each) for each in expected]):  # noqa: C419 - all are compared, in equal time
             raise Forged("the signature is wrong")
-        return Payload(body=request.body, headers={"content-type": request.headers.get("content-type", "")})
+        if abs(known.now - int(timestamp)) > MAX_SKEW:
+            raise Stale("the timestamp is not of the last five minutes", known.now - int(timestamp))
+        headers = {"content-type": request.headers.get("content-type", "")}
+        return Payload(body=request.body, headers=headers, signed_at=int(timestamp))
 
     def parse(self, payload: Payload, known: Known) -> Receipt:
         """Read events, slash commands and interactions; answer the handshake of the request URL."""

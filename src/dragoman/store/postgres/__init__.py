@@ -18,9 +18,21 @@ from dragoman import telemetry
 from dragoman.adapter import Receipt
 from dragoman.errors import StoreAway, StoreError
 from dragoman.model import Delivery
-from dragoman.store.base import Accepted, Claim, Decision, Handled, Once, Parked, Settled, Times, Wake
+from dragoman.store.base import (
+    MOST_PENDING,
+    Accepted,
+    Claim,
+    Decision,
+    Handled,
+    Once,
+    Parked,
+    Settled,
+    Surplus,
+    Times,
+    Wake,
+)
 from dragoman.store.postgres import inbox, opening, outbox, upkeep
-from dragoman.store.postgres.bell import Bell, Hint
+from dragoman.store.postgres.bell import Bell, Hint, Light
 from dragoman.store.postgres.group import Group
 from dragoman.store.postgres.pool import Pool, Unfit
 from dragoman.store.postgres.reader import PostgresReader
@@ -48,6 +60,7 @@ class PostgresStore:
         self.reader = PostgresReader(pool)
         self.owner = owner
         self.most_waiting = 50_000
+        self.most_pending = MOST_PENDING
         self._told: Callable[[str], None] = lambda _: None
         self._missed: Callable[[], None] = lambda: None
         self._pool = pool
@@ -133,6 +146,11 @@ class PostgresStore:
         """Hear what others tell; `missed` is called when something may not have been heard."""
         self._told, self._missed = told, missed
 
+    def lighten(self, light: Light) -> None:
+        """Let a shared cache carry the hints between replicas while it answers."""
+        if self._bell is not None:
+            self._bell.lighten(light)
+
     async def beat(self, roles: str) -> int:
         """Say that this replica lives; returns how many do."""
         await self._pool.rows("beat", name=self.owner, roles=roles)
@@ -144,22 +162,26 @@ class PostgresStore:
     # The inbox
 
     async def accept(
-        self, account: str, receipt: Receipt, times: Times, keep: Mapping[str, str] | None = None
+        self,
+        account: str,
+        receipt: Receipt,
+        times: Times,
+        keep: Mapping[str, str] | None = None,
+        surplus: Surplus = "park",
     ) -> tuple[Accepted, ...]:
         """Store a receipt's events once per key, with `keep` in the same transaction. The promise."""
         if not receipt.events and not keep:
             return ()
-        accepted = await self._accepting.do(inbox.Arrival(account, receipt, times, keep or {}))
-        fresh = sum(
-            event.wants_turn and not item.duplicate for item, event in zip(accepted, receipt.events, strict=True)
-        )
+        accepted = await self._accepting.do(inbox.Arrival(account, receipt, times, keep or {}, surplus))
+        new = [item for item, event in zip(accepted, receipt.events, strict=True) if event.wants_turn]
+        fresh = sum(not item.duplicate and not item.surplus for item in new)
         if fresh:
             self._waiting += fresh
             self._wake("work")
         return accepted
 
     async def _accept(self, arrivals: Sequence[inbox.Arrival]) -> Sequence[tuple[Accepted, ...]]:
-        return await inbox.accept(self._pool, arrivals)
+        return await inbox.accept(self._pool, arrivals, self.most_pending)
 
     async def park(self, account: str, raw: bytes, reason: str) -> str:
         """Set an authentic payload that we do not understand aside; returns its id."""
@@ -406,6 +428,10 @@ class PostgresStore:
         if self._waiting >= self.most_waiting:
             return f"{self._waiting} messages wait already"
         return ""
+
+    def waiting(self) -> int:
+        """Tell how many messages wait, as `full` counted them last."""
+        return self._waiting
 
     async def _count(self) -> None:
         with contextlib.suppress(StoreAway):

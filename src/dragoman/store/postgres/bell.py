@@ -1,23 +1,26 @@
-"""Hints between replicas by NOTIFY: something may be ready, a turn is over, a frame for who is connected there.
+"""Hints between replicas: something may be ready, a turn is over, a frame for who is connected there.
 
 A hint that is lost costs latency only: polling is the truth. NOTIFY takes a lock of the whole database at its commit,
-so it never rides in a transaction of the line: the first hint leaves at once, later ones are collected.
+so it never rides in a transaction of the line: the first hint leaves at once, later ones are collected. Where a shared
+cache answers, it carries the hints instead.
 """
 
 import asyncio
 import contextlib
 import random
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import asyncpg
 import msgspec
 from asyncpg.connect_utils import SessionAttribute
 
 from dragoman import telemetry
+from dragoman.cache import MISSED, Hints
 from dragoman.errors import StoreAway
 from dragoman.store.postgres.pool import AWAY, CONNECT, Pool, session_settings
 
+CHANNEL: Final = "line"
 PERIOD: Final = 0.1
 """Seconds between two notifications of one replica, at least."""
 LARGEST: Final = 7000
@@ -26,6 +29,18 @@ ALIVE: Final = 10.0
 """Seconds between two looks whether the listening connection still answers."""
 
 log = telemetry.logger("store.bell")
+
+
+class Light(Protocol):
+    """A shared cache, as far as it carries hints."""
+
+    @property
+    def hints(self) -> Hints:
+        """Ring and listen."""
+
+    @property
+    def trouble(self) -> str:
+        """Why it is being left alone; empty while it answers."""
 
 
 class Hint(msgspec.Struct, omit_defaults=True):
@@ -49,16 +64,23 @@ class Bell:
         self._gap = gap
         self._next = Hint(owner)
         self._ringing: asyncio.Task[None] | None = None
-        self._listening = asyncio.create_task(self._listen())
+        self._listening = {asyncio.create_task(self._listen())}
+        self._light: Light | None = None
         self.alone = False
-        """True while no other replica lives: then there is nobody to ring for."""
+        """True while no other replica lives: then there is nobody to ring for, until one is heard."""
+        self.ring("work")
 
     async def close(self) -> None:
         """Stop ringing and listening."""
-        tasks = [task for task in (self._ringing, self._listening) if task is not None]
+        tasks = [*self._listening, *([self._ringing] if self._ringing else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def lighten(self, light: Light) -> None:
+        """Let a shared cache carry the hints while it answers."""
+        self._light = light
+        self._listening.add(asyncio.create_task(self._listen_light(light)))
 
     def ring(self, *wakes: str, over: int = 0, told: str = "") -> None:
         """Say that there may be something to do, that an event's turn is over, or what is told to all."""
@@ -74,10 +96,21 @@ class Bell:
         while self._next != Hint(self._owner):
             hint, self._next = self._next, Hint(self._owner)
             for payload in _payloads(hint):
-                with contextlib.suppress(StoreAway):
-                    async with self._pool.session() as session:
-                        await session.ask("SELECT pg_notify('dragoman_' || current_schema(), $1)", payload)
+                await self._send(payload)
             await asyncio.sleep(PERIOD)
+
+    async def _send(self, payload: str) -> None:
+        if self._light is not None and not self._light.trouble:
+            await self._light.hints.ring(CHANNEL, payload.encode())
+            return
+        with contextlib.suppress(StoreAway):
+            async with self._pool.session() as session:
+                await session.ask("SELECT pg_notify('dragoman_' || current_schema(), $1)", payload)
+
+    async def _listen_light(self, light: Light) -> None:
+        async with contextlib.aclosing(light.hints.listen(CHANNEL)) as heard:
+            async for payload in heard:
+                self._gap() if payload == MISSED else self._take(payload)
 
     async def _listen(self) -> None:
         """Listen until cancelled, over a connection of its own that is made again when it dies."""
@@ -110,11 +143,15 @@ class Bell:
             connection.terminate()
 
     def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        self._take(str(payload).encode())
+
+    def _take(self, payload: bytes) -> None:
         try:
-            hint = msgspec.json.decode(str(payload), type=Hint)
+            hint = msgspec.json.decode(payload, type=Hint)
         except msgspec.DecodeError:
             return  # another release's word: polling is the truth
         if hint.sender != self._owner:
+            self.alone = False
             self._hear(hint)
 
 

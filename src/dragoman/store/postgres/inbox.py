@@ -8,9 +8,12 @@ import msgspec
 from dragoman.adapter import Receipt
 from dragoman.errors import LostLease
 from dragoman.model import Event
-from dragoman.store.base import Accepted, Claim, Handled, Times
+from dragoman.store.base import Accepted, Claim, Handled, Surplus, Times
 from dragoman.store.postgres.pool import Pool, Session, columns
-from dragoman.store.stored import encode, read_event, read_state
+from dragoman.store.stored import crowded, encode, read_event, read_state
+
+Name = tuple[str, str, str]
+"""What names a happening: account, kind, key."""
 
 LEASE: Final = 30.0
 """Seconds that a claim holds without being renewed."""
@@ -27,6 +30,7 @@ class Arrival(msgspec.Struct):
     receipt: Receipt
     times: Times
     keep: Mapping[str, str]
+    surplus: Surplus = "park"
 
 
 def plain(text: str) -> str:
@@ -34,62 +38,110 @@ def plain(text: str) -> str:
     return text.replace("\0", "\u2400")
 
 
-async def accept(pool: Pool, arrivals: Sequence[Arrival]) -> list[tuple[Accepted, ...]]:
-    """Store receipts' events, each once, and what is to be kept with them, in one transaction."""
+async def accept(pool: Pool, arrivals: Sequence[Arrival], most: int) -> list[tuple[Accepted, ...]]:
+    """Store receipts' events, each once, and what is to be kept with them, in one transaction.
+
+    Of a conversation `most` may wait; what is more is put off.
+    """
 
     async def work(session: Session) -> list[tuple[Accepted, ...]]:
         events = [event for arrival in arrivals for event in arrival.receipt.events]
-        await _lock(session, {plain(event.conversation): event.account for event in events if event.wants_turn})
+        waiting = await _lock(
+            session, {plain(event.conversation): event.account for event in events if event.wants_turn}
+        )
         numbers = await _add(session, arrivals) if events else {}
+        surplus = _surplus(arrivals, numbers, waiting, most)
+        if surplus:
+            await _put_off(session, surplus, numbers, most)
         known = [event for event in events if _name(event) not in numbers]
-        again = {_name(event): numbers[_name(event)] for event in _repeated(events)}
-        if known or again:
-            numbers_before = await _note_duplicates(session, [*known, *_repeated(events)])
-            numbers = {**numbers_before, **numbers}
+        again = [*known, *_repeated(events)]
+        if again:
+            numbers = {**await _note_duplicates(session, again), **numbers}
         kept = {name: value for arrival in arrivals for name, value in arrival.keep.items()}
         if kept:
             await session.rows("set_kept", names=list(kept), values=list(kept.values()))
         duplicates = {_name(event) for event in known}
-        return _told(arrivals, numbers, duplicates)
+        return _told(arrivals, numbers, duplicates, surplus)
 
     return await pool.transact(work)
 
 
 def _told(
-    arrivals: Sequence[Arrival], numbers: Mapping[tuple[str, str, str], int], duplicates: set[tuple[str, str, str]]
+    arrivals: Sequence[Arrival],
+    numbers: Mapping[Name, int],
+    duplicates: set[Name],
+    surplus: Mapping[Name, Surplus],
 ) -> list[tuple[Accepted, ...]]:
     """Tell each receipt its events' numbers; a happening that came twice in this very group is new once."""
     seen = set(duplicates)
+    refused = {name for name, what in surplus.items() if what == "refuse"}
     told: list[tuple[Accepted, ...]] = []
     for arrival in arrivals:
         accepted = []
         for event in arrival.receipt.events:
             name = _name(event)
-            accepted.append(Accepted(id=numbers[name], duplicate=name in seen))
+            if name in refused:
+                accepted.append(Accepted(id=0, duplicate=False, surplus=True))
+                continue
+            again = name in seen
+            accepted.append(Accepted(id=numbers[name], duplicate=again, surplus=name in surplus and not again))
             seen.add(name)
         told.append(tuple(accepted))
     return told
 
 
-def _name(event: Event) -> tuple[str, str, str]:
+def _surplus(
+    arrivals: Sequence[Arrival], numbers: Mapping[Name, int], waiting: Mapping[str, int], most: int
+) -> dict[Name, Surplus]:
+    """Find the new events whose conversation has too much waiting before them, and what is to become of them."""
+    counts, surplus = dict(waiting), dict[Name, Surplus]()
+    seen: set[Name] = set()
+    for arrival in arrivals:
+        for event in arrival.receipt.events:
+            name, conversation = _name(event), plain(event.conversation)
+            if not event.wants_turn or name not in numbers or name in seen:
+                continue
+            seen.add(name)
+            if counts[conversation] >= most:
+                surplus[name] = arrival.surplus
+            else:
+                counts[conversation] += 1
+    return surplus
+
+
+async def _put_off(session: Session, surplus: Mapping[Name, Surplus], numbers: Mapping[Name, int], most: int) -> None:
+    """Take events out of their conversations' queues again: parked, or deleted with the receipts that brought them."""
+    parked = [numbers[name] for name, what in surplus.items() if what == "park"]
+    refused = [numbers[name] for name, what in surplus.items() if what == "refuse"]
+    await session.rows("unqueue", ids=[*parked, *refused])
+    if parked:
+        await session.rows("park_events", ids=parked, reason=crowded(most))
+    if refused:
+        staying = sorted(set(numbers.values()) - set(refused))
+        await session.rows("refuse_events", ids=refused, staying=staying)
+
+
+def _name(event: Event) -> Name:
     return event.account, event.kind, plain(event.key)
 
 
 def _repeated(events: Sequence[Event]) -> list[Event]:
     """Return the events whose happening is in this group already."""
-    seen: set[tuple[str, str, str]] = set()
+    seen: set[Name] = set()
     return [event for event in events if _name(event) in seen or seen.add(_name(event))]  # type: ignore[func-returns-value]  # `add` returns None, which is false
 
 
-async def _lock(session: Session, wanted: Mapping[str, str]) -> None:
-    """Lock the conversations' rows in key order, making those that are not there."""
+async def _lock(session: Session, wanted: Mapping[str, str]) -> dict[str, int]:
+    """Lock the conversations' rows in key order, making those that are not there; gives how many wait in each."""
     conversations = sorted(wanted)
+    found: dict[str, int] = {}
     for _ in range(LOOKS if conversations else 0):
-        found = {row[0] for row in await session.rows("lock_conversations", conversations=conversations)}
+        found = dict(await session.rows("lock_conversations", conversations=conversations))
         missing = [name for name in conversations if name not in found]
         if not missing:
-            return
+            break
         await session.rows("add_conversations", conversations=missing, accounts=[wanted[name] for name in missing])
+    return dict.fromkeys(conversations, 0) | found
 
 
 async def _add(session: Session, arrivals: Sequence[Arrival]) -> dict[tuple[str, str, str], int]:
@@ -161,7 +213,7 @@ async def claim(pool: Pool, limit: int, owner: str, *, suspects: bool) -> Claims
 
 async def _sort(pool: Pool, claims: Claims, leased: Any, head: Any) -> None:
     """Make a claim of a leased conversation, or set aside what stands in its way."""
-    conversation, state, fence, started, errors, _ = leased
+    conversation, state, fence, started, errors, _, waited = leased
     stored = read_event(head[1], head[2], head[3]) if head is not None else None
     if head is None:
         await _settle_pending(pool, conversation, fence)
@@ -179,6 +231,7 @@ async def _sort(pool: Pool, claims: Claims, leased: Any, head: Any) -> None:
                 state=read_state(state),
                 events=(stored,),
                 attempt=started + errors + 1,
+                waited=max(0.0, waited),
             )
         )
         return

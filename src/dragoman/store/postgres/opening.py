@@ -18,6 +18,9 @@ TABLE: Final = """
 CREATE TABLE IF NOT EXISTS migration (number integer PRIMARY KEY, name text NOT NULL, digest text NOT NULL)
 """
 
+COPYING: Final = "SELECT to_regclass(quote_ident(current_schema()) || '.copying') IS NOT NULL"
+"""Whether `dragoman store copy` was begun into it, and did not end."""
+
 
 async def migrate(pool: Pool) -> None:
     """Bring the schema up under an advisory lock, all of it or nothing.
@@ -37,6 +40,8 @@ async def _locked(session: Session) -> bool:
     held = await session.ask("SELECT pg_try_advisory_xact_lock($1, hashtext(current_schema()))", LOCK)
     if not held[0][0]:
         return False
+    if (await session.ask(COPYING))[0][0]:
+        raise StoreDamaged("the database holds an unfinished copy: end it by the same `dragoman store copy`")
     await session.script(TABLE)
     done: dict[int, str] = {row[0]: row[1] for row in await session.ask("SELECT number, digest FROM migration")}
     for number, (name, sql) in sorted(numbered("postgres").items()):

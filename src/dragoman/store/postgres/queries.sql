@@ -2,7 +2,7 @@
 
 -- name: lock_conversations
 -- In key order, so that two replicas never wait for each other in a circle.
-SELECT id FROM conversation WHERE id = ANY(:conversations::text[]) ORDER BY id FOR NO KEY UPDATE;
+SELECT id, pending FROM conversation WHERE id = ANY(:conversations::text[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: add_conversations
 INSERT INTO conversation (id, account)
@@ -41,6 +41,26 @@ WITH given AS (
 )
 SELECT id, account, kind, key FROM added;
 
+-- name: unqueue
+-- Events of conversations that have too much waiting leave the queue again; the rows are locked already.
+UPDATE conversation c SET pending = c.pending - surplus.many
+FROM (SELECT conversation, count(*) AS many FROM inbox WHERE id = ANY(:ids::bigint[]) GROUP BY conversation) AS surplus
+WHERE c.id = surplus.conversation;
+
+-- name: park_events
+UPDATE inbox SET status = 'parked', reason = :reason WHERE id = ANY(:ids::bigint[]);
+
+-- name: refuse_events
+-- Their receipts go with them, unless they brought one of those that stay.
+WITH refused AS (
+    DELETE FROM inbox WHERE id = ANY(:ids::bigint[]) RETURNING receipt
+)
+DELETE FROM receipt r USING refused WHERE r.id = refused.receipt
+  AND NOT EXISTS (SELECT FROM inbox i WHERE i.id = ANY(:staying::bigint[]) AND i.receipt = r.id);
+
+-- name: at_rest
+SELECT pending, state FROM conversation WHERE id = :conversation;
+
 -- name: note_duplicates
 WITH again AS (
     SELECT i.id FROM inbox i
@@ -54,25 +74,25 @@ RETURNING inbox.id, account, kind, key;
 -- name: claim
 -- Conversations with something to do; those that crashed twice are left to `claim_suspect`.
 WITH ready AS (
-    SELECT id FROM conversation WHERE ready_at <= moment(:now) AND started < 2
+    SELECT id, ready_at FROM conversation WHERE ready_at <= moment(:now) AND started < 2
     ORDER BY ready_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE conversation c SET ready_at = moment(:now) + :lease, because = 'leased', owner = :owner,
     fence = fence + 1, started = started + 1
 FROM ready WHERE c.id = ready.id
-RETURNING c.id, c.state, c.fence, c.started - 1, c.errors, c.head;
+RETURNING c.id, c.state, c.fence, c.started - 1, c.errors, c.head, moment(:now) - ready.ready_at;
 
 -- name: claim_suspect
 -- One conversation whose head was in flight at two crashes. A process runs one such at a time,
 -- so that a message that kills it is never charged to its neighbours.
 WITH ready AS (
-    SELECT id FROM conversation WHERE ready_at <= moment(:now) AND started >= 2
+    SELECT id, ready_at FROM conversation WHERE ready_at <= moment(:now) AND started >= 2
     ORDER BY ready_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE conversation c SET ready_at = moment(:now) + :lease, because = 'leased', owner = :owner,
     fence = fence + 1, started = started + 1
 FROM ready WHERE c.id = ready.id
-RETURNING c.id, c.state, c.fence, c.started - 1, c.errors, c.head;
+RETURNING c.id, c.state, c.fence, c.started - 1, c.errors, c.head, moment(:now) - ready.ready_at;
 
 -- name: head_events
 -- Asked after the claim, by a statement of its own: its snapshot sees all that the claimed rows promise.

@@ -3,12 +3,13 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dragoman.model import Line
 from dragoman.store.base import Depths, ParkedRow, Trace
 from dragoman.store.postgres.inbox import plain
 from dragoman.store.postgres.pool import Pool
-from dragoman.store.stored import encode, lines, number_of, trace
+from dragoman.store.stored import encode, lines, number_of, read_state, trace
 
 
 class PostgresReader:
@@ -50,6 +51,12 @@ class PostgresReader:
             or await self._pool.one("find_by_message", wanted=wanted)
             or 0
         )
+
+    async def at_rest(self, conversation: str) -> dict[str, Any] | None:
+        """Read the state of a conversation of which nothing waits or runs; None while something does."""
+        found = await self._pool.rows("at_rest", conversation=plain(conversation))
+        pending, state = found[0] if found else (0, "{}")
+        return None if pending else read_state(state)
 
     async def parked(self, limit: int) -> Sequence[ParkedRow]:
         """List what is set aside, newest first."""

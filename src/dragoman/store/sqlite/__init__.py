@@ -12,7 +12,21 @@ from typing import Any, Final, Self
 from dragoman.adapter import Receipt
 from dragoman.errors import StoreError
 from dragoman.model import Delivery
-from dragoman.store.base import SEND_LEASE, Accepted, Claim, Decision, Handled, Once, Parked, Settled, Times, Wake
+from dragoman.store.base import (
+    MOST_PENDING,
+    SEND_LEASE,
+    Accepted,
+    Claim,
+    Decision,
+    Handled,
+    Once,
+    Parked,
+    Settled,
+    Surplus,
+    Times,
+    Wake,
+)
+from dragoman.store.disk import Disk
 from dragoman.store.sqlite import inbox, opening, outbox, upkeep
 from dragoman.store.sqlite.reader import SqliteReader
 from dragoman.store.sqlite.statements import one
@@ -26,35 +40,44 @@ class SqliteStore:
     """The embedded store. One service owns a file; `reader` answers questions beside the line."""
 
     def __init__(
-        self, writer: Writer, reader: SqliteReader, lock: opening.FileLock, clock: Callable[[], float]
+        self,
+        writer: Writer,
+        reader: SqliteReader,
+        lock: opening.FileLock,
+        clock: Callable[[], float],
+        disk: Disk | None = None,
     ) -> None:
         self.reader = reader
         self._writer = writer
         self._lock = lock
         self._clock = clock
+        self._disk = disk
         self._hints: dict[Wake, asyncio.Event] = {"work": asyncio.Event(), "deliver": asyncio.Event()}
         self._finishing: dict[int, set[asyncio.Future[None]]] = {}
         self._suspect = ""
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.most_waiting = 50_000
+        self.most_pending = MOST_PENDING
         self._waiting = 0
 
     @classmethod
-    async def open(cls, database: Path, clock: Callable[[], float]) -> Self:
-        """Open or create the file; `clock` gives epoch seconds that never jump.
+    async def open(cls, database: Path, clock: Callable[[], float], disk: Disk | None = None) -> Self:
+        """Open or create the file; `clock` gives epoch seconds that never jump. `disk` is watched for room.
 
         Raises `StoreLocked` when a service runs on it, `StoreDamaged`, or `StoreAway`.
         """
         lock = opening.FileLock(database)
+        if disk is not None:
+            disk.relieve_if_cramped()
         try:
             connection = await asyncio.to_thread(opening.connect, database)
-            opening.migrate(connection, database)
-            opening.recover(connection, clock())
+            opening.prepare(connection, database, clock())
             reader = SqliteReader(database, clock)
         except StoreError:
             lock.release()
             raise
-        store = cls(Writer(connection, asyncio.get_running_loop()), reader, lock, clock)
+        relieve = disk.relieve if disk is not None else None
+        store = cls(Writer(connection, asyncio.get_running_loop(), relieve), reader, lock, clock, disk)
         store._waiting = one(connection, "waiting_events")
         return store
 
@@ -65,14 +88,20 @@ class SqliteStore:
         self._lock.release()
 
     async def accept(
-        self, account: str, receipt: Receipt, times: Times, keep: Mapping[str, str] | None = None
+        self,
+        account: str,
+        receipt: Receipt,
+        times: Times,
+        keep: Mapping[str, str] | None = None,
+        surplus: Surplus = "park",
     ) -> tuple[Accepted, ...]:
         """Store a receipt's events once per key, with `keep` in the same transaction. The promise."""
         if not receipt.events and not keep:
             return ()
-        accepted = await self._writer.run(inbox.accept, account, receipt, times, keep or {}, self._clock())
+        bound = inbox.Bound(self.most_pending, surplus)
+        accepted = await self._writer.run(inbox.accept, account, receipt, times, keep or {}, bound, self._clock())
         new = [item for item, event in zip(accepted, receipt.events, strict=True) if event.wants_turn]
-        fresh = sum(not item.duplicate for item in new)
+        fresh = sum(not item.duplicate and not item.surplus for item in new)
         if fresh:
             self._waiting += fresh
             self._hints["work"].set()
@@ -229,7 +258,9 @@ class SqliteStore:
         return kind
 
     async def sweep(self) -> int:
-        """Take up what an interrupted sender of this store left behind."""
+        """Take up what an interrupted sender of this store left behind, and look after the disk."""
+        if self._disk is not None:
+            await asyncio.to_thread(self._disk.tend)
         return await self._writer.run(outbox.sweep, self._clock())
 
     async def prune(self, before: float, raw_before: float) -> int:
@@ -256,4 +287,8 @@ class SqliteStore:
         """Say why no more can be accepted now; empty when it can."""
         if self._waiting >= self.most_waiting:
             return f"{self._waiting} messages wait already"
-        return ""
+        return self._disk.trouble() if self._disk is not None else ""
+
+    def waiting(self) -> int:
+        """Tell how many messages wait."""
+        return self._waiting

@@ -9,15 +9,22 @@ import msgspec
 from dragoman.adapter import Receipt
 from dragoman.errors import LostLease
 from dragoman.model import Event
-from dragoman.store.base import Accepted, Claim, Handled, Times
+from dragoman.store.base import Accepted, Claim, Handled, Surplus, Times
 from dragoman.store.sqlite import outbox
 from dragoman.store.sqlite.statements import one, rows, run
-from dragoman.store.stored import encode, read_event, read_state
+from dragoman.store.stored import crowded, encode, read_event, read_state
 
 LEASE: Final = 30.0
 """Seconds that a claim holds without being renewed."""
 CRASHES: Final = 3
 ERRORS: Final = 5
+
+
+class Bound(msgspec.Struct):
+    """How many messages of a conversation may wait, and what becomes of more."""
+
+    most: int
+    surplus: Surplus
 
 
 def accept(
@@ -26,19 +33,22 @@ def accept(
     receipt: Receipt,
     times: Times,
     keep: Mapping[str, str],
+    bound: Bound,
     now: float,
 ) -> list[Accepted]:
     """Store a receipt's events, each once, and what is to be kept with them."""
     number = one(connection, "add_receipt", account=account, at=now, raw=receipt.raw) if receipt.events else 0
-    accepted = [_accept(connection, event, number, times, now) for event in receipt.events]
-    if accepted and all(item.duplicate for item in accepted):
+    accepted = [_accept(connection, event, number, times, bound, now) for event in receipt.events]
+    if accepted and all(item.duplicate or not item.id for item in accepted):
         run(connection, "drop_receipt", id=number)  # a repeat brings nothing: it is counted, not kept
     for name, value in keep.items():
         run(connection, "set_kept", name=name, value=value)
     return accepted
 
 
-def _accept(connection: apsw.Connection, event: Event, receipt: int, times: Times, now: float) -> Accepted:
+def _accept(
+    connection: apsw.Connection, event: Event, receipt: int, times: Times, bound: Bound, now: float
+) -> Accepted:
     number = one(
         connection,
         "add_event",
@@ -57,16 +67,22 @@ def _accept(connection: apsw.Connection, event: Event, receipt: int, times: Time
     if number is None:
         known = one(connection, "note_duplicate", account=event.account, kind=event.kind, key=event.key)
         return Accepted(id=known, duplicate=True)
-    if event.wants_turn:
-        run(
-            connection,
-            "enqueue",
-            conversation=event.conversation,
-            account=event.account,
-            event=number,
-            now=now,
-        )
+    if not event.wants_turn:
+        return Accepted(id=number, duplicate=False)
+    pending = one(connection, "enqueue", conversation=event.conversation, account=event.account, event=number, now=now)
+    if pending > bound.most:
+        return _put_off(connection, event, number, bound)
     return Accepted(id=number, duplicate=False)
+
+
+def _put_off(connection: apsw.Connection, event: Event, number: int, bound: Bound) -> Accepted:
+    """Take an event out of its conversation's queue again, which is too long."""
+    run(connection, "unqueue", conversation=event.conversation)
+    if bound.surplus == "park":
+        run(connection, "park_event", event=number, reason=crowded(bound.most))
+        return Accepted(id=number, duplicate=False, surplus=True)
+    run(connection, "refuse_event", id=number)
+    return Accepted(id=0, duplicate=False, surplus=True)
 
 
 class Claims(msgspec.Struct):
@@ -82,7 +98,7 @@ def claim(connection: apsw.Connection, limit: int, now: float) -> Claims:
     ready = rows(connection, "suspect", now=now)
     ready += rows(connection, "ready", now=now, limit=limit - len(ready))
     claims = Claims([], [])
-    for conversation, state, fence, started, errors, head in ready:
+    for conversation, state, fence, started, errors, head, ready_at in ready:
         row = one(connection, "head_event", conversation=conversation, head=head)
         if row is None:
             run(connection, "nothing_pending", conversation=conversation)
@@ -102,6 +118,7 @@ def claim(connection: apsw.Connection, limit: int, now: float) -> Claims:
                     state=read_state(state),
                     events=(stored,),
                     attempt=started + errors + 1,
+                    waited=max(0.0, now - ready_at),
                 )
             )
     return claims

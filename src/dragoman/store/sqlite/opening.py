@@ -65,6 +65,15 @@ def read_only(database: Path) -> apsw.Connection:
     return connection
 
 
+def prepare(connection: apsw.Connection, database: Path, now: float) -> None:
+    """Bring an open file up to date; raises `StoreAway` when it cannot be written, for want of room or otherwise."""
+    try:
+        migrate(connection, database)
+        recover(connection, now)
+    except apsw.Error as error:
+        raise StoreAway(f"{database} cannot be written: {error}") from error
+
+
 def migrate(connection: apsw.Connection, database: Path) -> None:
     """Bring the schema up, one numbered file after the other; raises `StoreDamaged` when it is newer than we are."""
     connection.execute(

@@ -25,17 +25,27 @@ VALUES (:conversation, :account, 1, :event, :now)
 ON CONFLICT (id) DO UPDATE SET
     head = CASE WHEN pending = 0 THEN excluded.head ELSE head END,
     pending = pending + 1,
-    ready_at = coalesce(ready_at, excluded.ready_at);
+    ready_at = coalesce(ready_at, excluded.ready_at)
+RETURNING pending;
+
+-- name: unqueue
+UPDATE conversation SET pending = pending - 1 WHERE id = :conversation;
+
+-- name: refuse_event
+DELETE FROM inbox WHERE id = :id;
+
+-- name: at_rest
+SELECT pending, state FROM conversation WHERE id = :conversation;
 
 -- name: ready
 -- Conversations with something to do; those that crashed twice are left to `suspect`.
-SELECT id, state, fence, started, errors, head FROM conversation
+SELECT id, state, fence, started, errors, head, ready_at FROM conversation
 WHERE ready_at <= :now AND started < 2 ORDER BY ready_at LIMIT :limit;
 
 -- name: suspect
 -- One conversation whose head was in flight at two crashes: it runs while no other such one does,
 -- so that a message that kills the process is never charged to its neighbours.
-SELECT id, state, fence, started, errors, head FROM conversation
+SELECT id, state, fence, started, errors, head, ready_at FROM conversation
 WHERE ready_at <= :now AND started >= 2
   AND NOT EXISTS (SELECT 1 FROM conversation
                   WHERE ready_at > :now AND started >= 2 AND started >= 3 AND because = 'leased')

@@ -12,7 +12,7 @@ from dragoman.model import Line
 from dragoman.store.base import Depths, ParkedRow, Trace
 from dragoman.store.sqlite.opening import read_only
 from dragoman.store.sqlite.statements import one, rows
-from dragoman.store.stored import lines, number_of, trace
+from dragoman.store.stored import lines, number_of, read_state, trace
 
 Q = ParamSpec("Q")
 R = TypeVar("R")
@@ -68,6 +68,15 @@ class SqliteReader:
     async def status(self, event: int) -> str:
         """Read an event's status; empty when it is gone."""
         return await self._ask(_status, event)
+
+    async def at_rest(self, conversation: str) -> dict[str, Any] | None:
+        """Read the state of a conversation of which nothing waits or runs; None while something does."""
+        return await self._ask(_at_rest, conversation)
+
+
+def _at_rest(connection: apsw.Connection, conversation: str) -> dict[str, Any] | None:
+    pending, state = one(connection, "at_rest", conversation=conversation) or (0, "{}")
+    return None if pending else read_state(state)
 
 
 def _history(connection: apsw.Connection, conversation: str, limit: int, before: int) -> list[Line]:

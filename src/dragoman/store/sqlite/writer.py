@@ -36,9 +36,16 @@ class Change:
 class Writer:
     """Owns the writing connection; a change is answered only when its transaction is on the disk."""
 
-    def __init__(self, connection: apsw.Connection, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        loop: asyncio.AbstractEventLoop,
+        relieve: Callable[[], bool] | None = None,
+    ) -> None:
+        """`relieve` makes room on a full disk, if it can: then the transaction is tried once more."""
         self._connection = connection
         self._loop = loop
+        self._relieve = relieve or (lambda: False)
         self._queue: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -111,6 +118,8 @@ class Writer:
             if connection.in_transaction:
                 with contextlib.suppress(apsw.Error):  # a database that cannot even roll back will say so at BEGIN
                     connection.execute("ROLLBACK")
+            if isinstance(error, apsw.FullError) and self._relieve():
+                return self._transact(batch)
             return not changing
         return True
 

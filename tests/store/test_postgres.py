@@ -1,0 +1,563 @@
+"""What only PostgreSQL has: replicas on one schema, answers that are lost on the way, locks, hints and servers that change."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from dragoman.adapter import Receipt
+from dragoman.errors import LostLease, StoreAway, StoreDamaged, StoreRefused
+from dragoman.store.base import Handled, Memory, Settled, Times
+from dragoman.store.postgres import PostgresStore, bell, opening, pool
+from dragoman.testing.clock import FakeClock
+from dragoman.testing.proxy import Proxy, proxied
+
+if TYPE_CHECKING:
+    from tests.store.conftest import Line, MakeLine
+
+TRY_AGAIN = 0.02
+
+
+class Place:
+    """A schema of its own, the replicas on it, and a hand of its own on the server."""
+
+    def __init__(self, line: "Line", hand: Any, clock: FakeClock) -> None:
+        self.database: Any = line.database
+        self.line = line
+        self.hand = hand
+        self.clock = clock
+        self.stack = contextlib.AsyncExitStack()
+
+    async def open(self, *, at: str = "", **options: Any) -> PostgresStore:
+        """Open one more replica, by another address of the server if one is given."""
+        where = f"{at or self.database.url}?search_path={self.database.schema}"
+        store = await PostgresStore.open(where, self.clock, **{"given": self.clock, **options})
+        self.stack.push_async_callback(store.close)
+        return store
+
+    async def behind(self, proxy: Proxy, **options: Any) -> "Line":
+        """Open a replica that reaches the server by a proxy only."""
+        place = urlsplit(self.database.url)
+        at = place._replace(netloc=f"{place.username}@127.0.0.1:{proxy.port}").geturl()
+        return self.replica(await self.open(at=at, **options))
+
+    def replica(self, store: PostgresStore) -> "Line":
+        """Give a store the line's short words."""
+        line = type(self.line)(self.database, self.clock)
+        line.store = store
+        return line
+
+    async def ask(self, text: str, *values: Any) -> Any:
+        return await self.hand.fetchval(text, *values)
+
+    async def until(self, text: str, *values: Any) -> None:
+        """Wait until a question is answered with yes."""
+        await eventually(lambda: self.ask(text, *values))
+
+    async def end_sessions(self, name: str) -> int:
+        """End the server's sessions of this application name."""
+        rows = await self.hand.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = left($1, 63)", name
+        )
+        return len(rows)
+
+
+async def eventually(ask: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Ask until the answer is yes; fails when it never is."""
+    async with asyncio.timeout(seconds):
+        while not await ask():
+            await asyncio.sleep(TRY_AGAIN)
+
+
+@pytest.fixture
+async def place(make_line_on: "Callable[[str], MakeLine]", tmp_path: Path) -> AsyncIterator[Place]:
+    line = make_line_on("postgres")(tmp_path)
+    await line.open()
+    database: Any = line.database
+    hand = await asyncpg.connect(database.url, server_settings={"search_path": database.schema})
+    place = Place(line, hand, line.clock)
+    async with place.stack:
+        yield place
+    await line.store.close()
+    await hand.close()
+    await database.drop()
+
+
+@pytest.fixture
+async def proxy(place: Place) -> AsyncIterator[Proxy]:
+    """A network before the server, which does what networks do."""
+    server = urlsplit(place.database.url)
+    async with proxied(server.hostname or "127.0.0.1", server.port or 5432) as proxy:
+        yield proxy
+
+
+# The schema
+
+
+async def test_ten_replicas_that_start_at_once_make_the_schema_once(
+    make_line_on: "Callable[[str], MakeLine]", tmp_path: Path
+) -> None:
+    line = make_line_on("postgres")(tmp_path)
+    stores = await asyncio.gather(*(line.database.open(line.clock) for _ in range(10)))
+    line.store = stores[0]
+
+    await line.answer("c1", "hello")
+
+    assert [len(await store.take(10)) for store in stores].count(1) == 1
+    await asyncio.gather(*(store.close() for store in stores))
+    await line.database.drop()
+
+
+async def test_the_release_before_runs_on_a_newer_schema(place: Place) -> None:
+    await place.hand.execute("ALTER TABLE inbox ADD COLUMN later text NOT NULL DEFAULT ''")
+    await place.hand.execute("INSERT INTO migration VALUES (9999, '9999_later.sql', 'of the next release')")
+
+    replica = place.replica(await place.open())
+
+    await replica.answer("c1", "hello")
+    assert await replica.taken() == ["hello"]
+
+
+async def test_a_migration_that_we_do_not_ship_is_refused(place: Place) -> None:
+    await place.hand.execute("UPDATE migration SET digest = 'other'")
+
+    with pytest.raises(StoreDamaged, match="0001_line"):
+        await place.open()
+
+
+async def test_a_schema_that_is_not_there_is_refused_at_once(place: Place) -> None:
+    where = f"{place.database.url}?search_path=t{secrets.token_hex(6)}"
+
+    with pytest.raises(StoreRefused, match="schema"):
+        await asyncio.wait_for(PostgresStore.open(where, place.clock), 5)
+
+
+# Answers that are lost on the way
+
+
+async def test_a_commit_whose_answer_is_lost_is_found_to_have_happened(place: Place, proxy: Proxy) -> None:
+    line = await place.behind(proxy)
+    accepted = await line.accept()
+    claim = await line.claim()
+
+    proxy.suffer(cut_after=0)
+    committing = asyncio.create_task(line.commit(claim, "hello"))
+    await place.until("SELECT status = 'done' FROM inbox WHERE id = $1", accepted.id)
+    proxy.heal()
+    await committing
+
+    assert await line.taken() == ["hello"]
+    assert await place.ask("SELECT count(*) FROM outbox") == 1
+
+
+async def test_a_commit_that_the_server_finishes_after_the_connection_broke_is_ours(
+    place: Place, proxy: Proxy
+) -> None:
+    line = await place.behind(proxy)
+    await line.accept()
+    claim = await line.claim()
+    waiting = "SELECT count(*) = $1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE $2"
+    ours = f"dragoman {line.store.owner}%"
+
+    async with place.hand.transaction():
+        await place.hand.execute("SELECT FROM conversation FOR UPDATE")
+        committing = asyncio.create_task(line.commit(claim, "hello"))
+        await place.until(waiting, 1, ours)
+        proxy.reset()
+        await place.until(waiting, 2, ours)  # the second try waits behind the first one
+    await committing
+
+    assert await line.taken() == ["hello"]
+
+
+async def test_what_was_claimed_for_an_answer_that_was_lost_is_claimed_again_uncounted(
+    place: Place, proxy: Proxy
+) -> None:
+    line = await place.behind(proxy)
+    await line.accept()
+
+    with proxy.suffering(cut_after=0), pytest.raises(StoreAway):
+        await line.store.claim(10)
+    await place.until("SELECT started = 1 FROM conversation")
+
+    claim = await line.claim()
+    assert claim.attempt == 1
+    await line.commit(claim, "hello")
+
+
+async def test_what_was_taken_for_an_answer_that_was_lost_is_taken_again_uncounted(place: Place, proxy: Proxy) -> None:
+    line = await place.behind(proxy)
+    await line.answer("c1", "hello")
+
+    with proxy.suffering(cut_after=0), pytest.raises(StoreAway):
+        await line.store.take(10)
+    await place.until("SELECT state = 'sending' FROM outbox")
+
+    delivery = await line.take()
+    assert delivery.attempt == 1
+    assert await line.store.settle(delivery, Settled())
+
+
+async def test_a_reply_fetched_for_an_answer_that_was_lost_goes_the_later_path_at_once(
+    place: Place, proxy: Proxy
+) -> None:
+    line = await place.behind(proxy)
+    event = await line.answer("c1", "hello", hold=30.0)
+
+    with proxy.suffering(cut_after=0), pytest.raises(StoreAway):
+        await line.store.reply(event)
+    await place.until("SELECT state = 'sending' FROM outbox")
+    await line.store.claim(10)
+
+    assert len(await line.store.reply(event)) == 1
+
+
+async def test_giving_back_what_never_reached_us_leaves_what_is_on_its_way_to_us(
+    place: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "STATEMENT", 2.0)
+    line = await place.behind(proxy)
+    await line.answer("c1", "hello")
+
+    proxy.suffer(stall=True)
+    claiming = asyncio.create_task(line.store.claim(10))
+    await asyncio.wait({claiming}, timeout=1.5)
+    taking = asyncio.create_task(line.store.take(10))
+    await place.until("SELECT state = 'sending' FROM outbox")
+    with pytest.raises(StoreAway):
+        await claiming
+    again = asyncio.create_task(line.store.claim(10))
+    await asyncio.wait({again}, timeout=0.2)
+    proxy.heal()
+    await again
+
+    (delivery,) = await taking
+    assert await line.store.settle(delivery, Settled())
+
+
+# Groups
+
+
+async def test_a_late_turn_cannot_ride_with_the_turn_that_took_over(place: Place) -> None:
+    line = place.line
+    await line.accept()
+    late = await line.claim()
+    place.clock.advance(31)
+    claim = await line.claim()
+
+    results = await asyncio.gather(line.commit(late, "late"), line.commit(claim, "hello"), return_exceptions=True)
+
+    assert [type(result) for result in results] == [LostLease, type(None)]
+    assert await line.taken() == ["hello"]
+    assert await place.ask("SELECT count(*) FROM outbox") == 1
+
+
+async def test_a_turn_that_cannot_be_stored_fails_alone(place: Place) -> None:
+    line = place.line
+    for name in ("c1", "c2", "c3"):
+        await line.accept(name)
+    claims = sorted(await line.store.claim(3), key=lambda claim: claim.conversation)
+
+    texts = ("one", "half a sign: \ud83d", "three")
+    results = await asyncio.gather(
+        *(line.commit(claim, text) for claim, text in zip(claims, texts, strict=True)), return_exceptions=True
+    )
+
+    assert [isinstance(result, Exception) for result in results] == [False, True, False]
+    assert sorted(await line.taken()) == ["one", "three"]
+
+
+async def test_a_delivery_whose_ids_cannot_be_stored_fails_alone(place: Place) -> None:
+    line = place.line
+    await line.answer("c1", "one")
+    await line.answer("c2", "two")
+    one, two = await line.store.take(2)
+
+    results = await asyncio.gather(
+        line.store.settle(one, Settled(ids=("\ud83d",))), line.store.settle(two, Settled()), return_exceptions=True
+    )
+
+    assert isinstance(results[0], Exception)
+    assert results[1] is True
+
+
+async def test_an_event_whose_name_is_too_long_for_an_index_fails_alone(place: Place) -> None:
+    line = place.line
+    long = secrets.token_hex(5000)
+
+    results = await asyncio.gather(
+        line.accept("c1"), line.accept("c2", key=long), line.accept(long), line.accept("c3"), return_exceptions=True
+    )
+
+    assert [isinstance(result, StoreAway) for result in results] == [False, True, True, False]
+    assert await line.claimed() == ["c1", "c3"]
+
+
+async def test_a_caller_that_goes_away_keeps_nobody_waiting(place: Place) -> None:
+    line = place.line
+    gone = asyncio.create_task(line.accept("c1"))
+    stays = asyncio.create_task(line.accept("c2"))
+    await asyncio.sleep(0)
+    gone.cancel()
+
+    await stays
+
+    await asyncio.gather(gone, return_exceptions=True)
+    assert await line.claimed() == ["c1", "c2"]
+
+
+# Locks
+
+
+async def test_an_accept_that_collides_with_another_is_tried_again(place: Place) -> None:
+    line = place.line
+    await line.accept("a")
+    await line.accept("b")
+    waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+
+    async with place.hand.transaction():
+        await place.hand.execute("SELECT FROM conversation WHERE id = 'b' FOR UPDATE")
+        both = asyncio.create_task(line.receive(line.event("a"), line.event("b")))
+        await place.until(waiting)
+        await place.hand.execute("SELECT FROM conversation WHERE id = 'a' FOR UPDATE")
+    accepted = await both
+
+    assert [item.duplicate for item in accepted] == [False, False]
+    assert await place.ask("SELECT sum(pending) FROM conversation") == 4
+
+
+async def test_a_turn_that_holds_a_row_for_long_makes_nobody_else_wait(place: Place) -> None:
+    line = place.line
+    await line.answer("a", "one")
+    await line.answer("b", "two")
+    await line.accept("a")
+    await line.accept("b")
+
+    async with place.hand.transaction():
+        await place.hand.execute("SELECT FROM conversation WHERE id = 'a' FOR UPDATE")
+        await place.hand.execute("SELECT FROM lane WHERE conversation = 'a' FOR UPDATE")
+        assert await line.claimed() == ["b"]
+        assert await line.taken() == ["two"]
+
+    assert await line.claimed() == ["a"]
+    assert await line.taken() == ["one"]
+
+
+async def test_a_busy_conversation_is_not_read_from_its_beginning_at_each_turn(place: Place) -> None:
+    line = place.line
+    for _ in range(3):
+        await line.accept("c1")
+        await line.accept("other")
+
+    for _ in range(2):
+        for claim in await line.store.claim(2):
+            await line.commit(claim)
+
+    left = "SELECT count(*) FROM inbox i JOIN conversation c ON c.id = i.conversation WHERE i.id >= c.head AND i.status = 'done'"
+    assert await place.ask(left) == 0
+
+
+async def test_an_event_that_is_put_back_during_a_turn_is_not_overlooked(place: Place) -> None:
+    line = place.line
+    poison = await line.accept("c1")
+    await line.accept("other")
+    await line.accept("c1")
+    for _ in range(5):
+        await line.store.retry(next(c for c in await line.store.claim(1)), 0, "ValueError")
+    assert await line.store.reader.status(poison.id) == "parked"
+    claim = next(claim for claim in await line.store.claim(2) if claim.conversation == "c1")
+
+    await line.store.redrive(f"e{poison.id}")
+    await line.commit(claim)
+
+    assert (await line.claim()).events[0].id == poison.id
+
+
+async def test_a_reply_that_is_given_back_leaves_before_later_ones(place: Place) -> None:
+    line = place.line
+    first = await line.answer("c1", "one", hold=30.0)
+    second = await line.answer("c1", "two", hold=30.0)
+    (one,) = await line.store.reply(first)
+    (two,) = await line.store.reply(second)
+    await line.store.settle(one, Settled())
+    await line.answer("c1", "three")
+
+    assert await line.taken() == []
+    await line.store.hand_back([two])
+    place.clock.advance(31)
+
+    assert await line.taken() == ["two"]
+
+
+# Texts
+
+
+async def test_a_nul_is_stored_and_read_as_what_it_is_in_a_text(place: Place) -> None:
+    line = place.line
+    text = "a\0b 'quoted' \\ \u202e ☃"
+    await line.accept("c'1\0", key="k\0'", text=text)
+    again = await line.accept("c'1\0", key="k\0'", text=text)
+    claim = await line.claim()
+
+    await line.commit(claim, text, state={"v": 1, "seen": text}, memories=(Memory(person="p\0", key="k", value=text),))
+
+    assert again.duplicate
+    assert claim.events[0].event.text == text
+    assert await line.taken() == [text]
+    assert await line.store.memory("p\0", "k") == text
+
+
+# Servers that change
+
+
+@contextlib.asynccontextmanager
+async def person(place: Place) -> AsyncIterator[str]:
+    """Give the address of a server that a test can make read-only: for a role of its own."""
+    role = f"r{secrets.token_hex(6)}"
+    await place.hand.execute(f"CREATE ROLE {role} LOGIN SUPERUSER")
+    try:
+        yield place.database.url.replace("postgres@", f"{role}@")
+    finally:
+        await place.stack.aclose()
+        await place.hand.execute(f"DROP ROLE {role}")
+
+
+async def test_a_server_that_becomes_read_only_is_away_until_it_takes_writes_again(place: Place) -> None:
+    async with person(place) as at:
+        line = place.replica(await place.open(at=at))
+        role = urlsplit(at).username
+        await line.accept("c1")
+
+        await place.hand.execute(f"ALTER ROLE {role} SET default_transaction_read_only = on")
+        await place.hand.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
+        for _ in range(3):
+            with pytest.raises(StoreAway):
+                await line.accept("c2")
+        with pytest.raises(StoreAway):
+            await place.open(at=at)
+        await place.hand.execute(f"ALTER ROLE {role} SET default_transaction_read_only = off")
+
+        await eventually(lambda: _works(line))
+        await eventually(lambda: _hears(place.line.store, line.store))
+
+
+async def _works(line: "Line") -> bool:
+    with contextlib.suppress(StoreAway):
+        await line.accept("c3")
+        return True
+    return False
+
+
+async def _hears(speaker: Any, listener: Any) -> bool:
+    heard = asyncio.Event()
+    listener.listen(lambda _: heard.set(), lambda: None)
+    speaker.tell("hello")
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(heard.wait(), 0.5)
+    return heard.is_set()
+
+
+async def test_what_another_replica_accepts_wakes_at_once(place: Place) -> None:
+    other = place.replica(await place.open())
+    await eventually(lambda: _hears(other.store, place.line.store))
+    await place.line.store.wait("work", 0)
+
+    began = time.monotonic()
+    waiting = asyncio.create_task(place.line.store.wait("work", 30))
+    await other.accept("c1")
+    await waiting
+
+    assert time.monotonic() - began < 5
+    assert await place.line.claimed() == ["c1"]
+
+
+async def test_a_listener_whose_server_ended_its_session_hears_again(place: Place) -> None:
+    listener = await place.open()
+    await eventually(lambda: _hears(place.line.store, listener))
+    missed = asyncio.Event()
+    listener.listen(lambda _: None, missed.set)
+
+    assert await place.end_sessions(f"dragoman bell {listener.owner}") == 1
+
+    async with asyncio.timeout(5):
+        await missed.wait()
+    await eventually(lambda: _hears(place.line.store, listener))
+
+
+async def test_a_turn_that_ended_elsewhere_is_noticed_without_a_hint(place: Place) -> None:
+    other = place.replica(await place.open())
+    accepted = await place.line.accept("c1", hold=30.0)
+    waiting = asyncio.create_task(place.line.store.finished(accepted.id, 20))
+
+    await place.hand.execute("UPDATE inbox SET status = 'done'")  # as by a replica whose hint was lost
+
+    assert await waiting
+    await other.store.close()
+
+
+async def test_words_that_are_too_long_for_a_hint_do_not_stop_the_others(place: Place) -> None:
+    other = await place.open()
+    heard: list[str] = []
+    await eventually(lambda: _hears(place.line.store, other))
+    other.listen(heard.append, lambda: None)
+
+    for text in ("x" * 9000, "\ud83d", *(f"{number} {'y' * 3000}" for number in range(5)), "last"):
+        place.line.store.tell(text)
+
+    async with asyncio.timeout(5):
+        while "last" not in heard:
+            await asyncio.sleep(TRY_AGAIN)
+    assert len(heard) == 6
+
+
+# Clocks and leases
+
+
+async def test_leases_run_on_the_servers_clock_and_are_told_on_ours(place: Place) -> None:
+    line = place.replica(await place.open(given=None))  # ours stands years behind the server's
+    await line.answer("c1", "hello")
+
+    delivery = await line.take()
+
+    assert delivery.until == place.clock() + 15
+    assert abs(delivery.at - place.clock()) < 5
+    assert await place.ask("SELECT abs(until - 15 - extract(epoch FROM now())) < 5 FROM outbox")
+    assert await line.store.sweep() == 0
+
+
+async def test_a_connection_has_one_owner_until_its_lease_and_the_grace_are_over(place: Place) -> None:
+    one, two = await place.open(), await place.open()
+
+    assert await one.lease("socket", "one", 15) == 1
+    place.clock.advance(16.9)
+    assert await two.lease("socket", "two", 15) == 0
+    place.clock.advance(0.2)
+    assert await two.lease("socket", "two", 15) == 2
+    assert await one.lease("socket", "one", 15) == 0
+    await one.let_go("socket", "one")
+    assert await two.lease("socket", "two", 15) == 2
+    await two.let_go("socket", "two")
+    assert await one.lease("socket", "one", 15) == 3
+
+
+async def test_of_many_who_want_a_lease_at_once_one_gets_it(place: Place) -> None:
+    stores = [await place.open() for _ in range(3)]
+
+    fences = await asyncio.gather(*(stores[n % 3].lease("socket", f"owner{n}", 15) for n in range(12)))
+
+    assert sorted(fences) == [0] * 11 + [1]
+
+
+async def test_replicas_that_reserve_at_once_keep_one_pace(place: Place) -> None:
+    stores = [await place.open() for _ in range(3)]
+
+    waits = await asyncio.gather(*(stores[n % 3].reserve("acme/30", 2, 1.0) for n in range(24)))
+
+    assert sorted(waits) == [float(n // 2) for n in range(24)]
