@@ -14,7 +14,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from pydantic import TypeAdapter, ValidationError
@@ -89,9 +89,7 @@ class Settings:
         "Where the line is kept: empty for one SQLite file in the data folder, or postgresql://USER@HOST/DATABASE.",
         default=Secret(),
     )
-    store_connections: int = setting(
-        "Connections to PostgreSQL that this process opens, at most (2 to 50).", default=4
-    )
+    store_connections: int = setting("Connections to PostgreSQL that this process opens, at most (2 to 50).", default=4)
     cache: Cache = setting("The shared cache.", default=Cache())
     encryption_key: Secret = setting(
         "Key for the tokens that platforms granted, the same on all replicas (empty: one of its own in the data folder).",
@@ -117,7 +115,7 @@ class AccountSettings:
     )
     messages_per_minute: int | None = setting(
         "Messages of one sender that are answered in a minute, at most; 0: any number "
-        "(default: 120, and any number for the generic webhook, whose callers are your own).",
+        "(default: 60, and any number for the generic webhook, whose callers are your own).",
         default=None,
     )
     answer: typing.Literal["addressed", "always"] = setting(
@@ -345,7 +343,7 @@ def shown(value: Any) -> Any:
 class _Schema(GenerateJsonSchema):
     """Leaves out a default that holds a secret: a table of secrets is empty by default."""
 
-    ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {"skipped-choice", "non-serializable-default"}
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {"skipped-choice", "non-serializable-default"}
 
 
 def schema_of(kind: type, title: str = "") -> dict[str, Any]:

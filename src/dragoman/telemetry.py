@@ -97,7 +97,7 @@ paused = Gauge(
 )
 listening = Gauge(
     "dragoman_listener_progress_timestamp_seconds",
-    "When a long poll last got an answer (epoch seconds).",
+    "When a long-lived connection last showed that it lives (epoch seconds).",
     ["account"],
     registry=REGISTRY,
 )

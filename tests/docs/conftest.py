@@ -22,6 +22,7 @@ INLINE: Final = re.compile(r"`([^`\n]+)`")
 
 SECRETS: Final = {
     "CHAT_TOKEN": "a-chat-token-of-the-tests",
+    "DATABASE_URL": "postgresql://postgres@127.0.0.1:5432/test",
     "ENCRYPTION_KEY": "an-encryption-key-of-the-tests-32",
     "FEISHU_APP_SECRET": "an-app-secret-of-the-tests",
     "FEISHU_ENCRYPT_KEY": "an-encrypt-key-of-the-tests",

@@ -1,21 +1,26 @@
 """Every line that the pages tell people to type is typed: what no row of the table knows, fails."""
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import os
 import re
+import secrets
 import shlex
 import sys
 import tomllib
 import urllib.request
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import aiohttp
+import asyncpg
 import pytest
 
-from dragoman.testing.process import Service, toml
+from dragoman.testing.process import Service, free_port, toml
 
 if TYPE_CHECKING:
     from tests.docs.conftest import Page
@@ -200,6 +205,56 @@ async def suite(desk: Desk, found: list[str]) -> None:
     assert re.search(r"^[1-9]\d* passed", out, re.MULTILINE)
 
 
+async def extra(_desk: Desk, found: list[str]) -> None:
+    """Know the extra; what it brings is among the tests' own libraries."""
+    assert found[0] in metadata("dragoman").get_all("Provides-Extra", [])
+
+
+async def replica(desk: Desk, words: list[str]) -> None:
+    """Start a replica on a schema of its own, wait until it is ready, and stop it in order."""
+    port, schema = free_port(), f"docs_{secrets.token_hex(4)}"
+    words = [*words, "--port", str(port)] if "--port" not in words else words
+    words[words.index("--port") + 1] = str(port)
+    words = ["127.0.0.1" if word == "0.0.0.0" else word for word in words]
+    async with database(schema) as url:
+        environ = {**desk.environ, "DATABASE_URL": url}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "dragoman", *words, env=environ, cwd=desk.folder, stdout=asyncio.subprocess.DEVNULL
+        )
+        try:
+            await ready(f"http://127.0.0.1:{port}/health/ready", process)
+        finally:
+            process.terminate()
+            assert await process.wait() == 0
+
+
+@contextlib.asynccontextmanager
+async def database(schema: str) -> AsyncIterator[str]:
+    """Make a schema on the server at hand, and drop it at the end."""
+    url = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
+    try:
+        connection = await asyncpg.connect(url, timeout=3)
+    except OSError:
+        pytest.skip("no PostgreSQL answers (set TEST_POSTGRES)")
+    try:
+        await connection.execute(f"CREATE SCHEMA {schema}")
+        yield f"{url}?search_path={schema}"
+    finally:
+        await connection.execute(f"DROP SCHEMA {schema} CASCADE")
+        await connection.close()
+
+
+async def ready(address: str, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+        while process.returncode is None:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get(address) as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(0.1)
+    raise AssertionError("it has ended by itself")
+
+
 async def curl(desk: Desk, found: list[str]) -> None:
     """Let the shell read the line, then do what it asks for (not every machine has curl)."""
     await desk.running()
@@ -230,6 +285,7 @@ TABLE: Final[Mapping[str, Step]] = {
     r"(?:\.venv/bin/)?dragoman (.+)": program,
     r"\.venv/bin/python (benchmarks/\w+\.py)": script,
     r"python -m pip install \.": install,
+    r"pip install 'dragoman\[(\w+)\]'": extra,
     r"python -m pytest (\w+\.py)": suite,
     r"curl (.+)": curl,
     r"systemctl daemon-reload": nothing,
@@ -237,6 +293,7 @@ TABLE: Final[Mapping[str, Step]] = {
     r"journalctl --unit (\w+) --follow": unit,
 }
 COMMANDS: Final[Mapping[str, Step]] = {
+    "run": replica,
     "chat": chat,
     "trace": trace,
     "parked": parked,

@@ -42,8 +42,8 @@ from dragoman.flow.context import Context
 from dragoman.flow.sockets import hold
 from dragoman.flow.transport import websocket
 from dragoman.model import Address, Delivery, Event, Secret, Sender
-from dragoman.service.installation import load
 from dragoman.service.house import opened
+from dragoman.service.installation import load
 from dragoman.testing.process import configuration
 from dragoman.testing.simulator import peer, serve
 from dragoman.wire import Exchange, Frame, Http, Outcome, Sent

@@ -13,6 +13,8 @@ import pytest
 from dragoman.adapter import Token
 from dragoman.adapters.feishu import Feishu
 from dragoman.adapters.slack import Slack
+from dragoman.cache import Cache
+from dragoman.cache.memory import Memory
 from dragoman.engine.route import Policy
 from dragoman.errors import CredentialRefused, NoAnswer
 from dragoman.flow.account import Account, Accounts
@@ -34,6 +36,7 @@ from dragoman.wire import Credential, Http
 
 CALLBACK = "https://bot.example.org/oauth/support/callback"
 TENANT = Credential(name="tenant_token")
+KEPT = "token:support:tenant_token:"
 BOT = Credential(name="bot_token", workspace="T1")
 SLOW = Fault(
     method="internal", status=200, delay=0.3, body=b'{"code":0,"msg":"ok","tenant_access_token":"t-slow","expire":7200}'
@@ -61,6 +64,8 @@ class Bench:
     folder: Path
     clock: FakeClock
     stack: contextlib.AsyncExitStack
+    cache: Cache | None = None
+    """What all replicas share."""
 
     async def replica(self, **changed: Any) -> Replica:
         http = HttpTransport(MediaStore(self.folder / "media"))
@@ -68,7 +73,7 @@ class Bench:
         adapter = dataclasses.replace(self.account.adapter, **changed)
         account = dataclasses.replace(self.account, adapter=adapter)
         accounts = Accounts([account], self.clock)
-        shelf = Shelf(store=self.store, vault=Vault(Secret(), self.folder, self.store, alone=True))
+        shelf = Shelf(store=self.store, vault=Vault(Secret(), self.folder, self.store, alone=True), cache=self.cache)
         await shelf.vault.check()
         tokens = Tokens(accounts, self.clock, shelf)
         self.stack.push_async_callback(tokens.close)
@@ -142,6 +147,40 @@ async def test_a_token_outlives_the_process(feishu: Feishus) -> None:
 
     assert await (await place.replica()).token(TENANT) == before
     assert simulator.calls.count("internal") == 1
+
+
+async def test_what_the_cache_has_spares_the_store_a_question(feishu: Feishus) -> None:
+    simulator, place = feishu
+    place.cache = Cache(near=Memory())
+    before = await (await place.replica()).token(TENANT)
+    await place.store.keep(KEPT, "")
+
+    assert await (await place.replica()).token(TENANT) == before
+    assert simulator.calls.count("internal") == 1
+
+
+@pytest.mark.parametrize("wrong", [b"", b"\xff\x00", b"1.nobody.AAAA", b"x" * 10_000])
+async def test_what_is_wrong_in_the_cache_is_not_believed(feishu: Feishus, wrong: bytes) -> None:
+    simulator, place = feishu
+    place.cache = Cache(near=Memory())
+    before = await (await place.replica()).token(TENANT)
+    await place.cache.set(f"kept/{KEPT}", wrong, 600)
+
+    assert await (await place.replica()).token(TENANT) == before
+    assert simulator.calls.count("internal") == 1
+
+
+async def test_an_old_token_in_the_cache_gives_way_to_the_one_that_is_stored(feishu: Feishus) -> None:
+    _, place = feishu
+    place.cache = Cache(near=Memory())
+    before = await (await place.replica()).token(TENANT)
+    sealed = await place.cache.get(f"kept/{KEPT}")
+    assert sealed
+    place.clock.advance(7200)
+    after = await (await place.replica()).token(TENANT)
+    await place.cache.set(f"kept/{KEPT}", sealed, 600)
+
+    assert await (await place.replica()).token(TENANT) == after != before
 
 
 async def test_a_token_near_its_end_is_renewed(feishu: Feishus) -> None:

@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from dragoman.adapter import Receipt
 from dragoman.errors import LostLease, StoreAway, StoreDamaged, StoreRefused
-from dragoman.store.base import Handled, Memory, Settled, Times
-from dragoman.store.postgres import PostgresStore, bell, opening, pool
+from dragoman.store.base import Memory, Settled
+from dragoman.store.postgres import PostgresStore, pool
 from dragoman.testing.clock import FakeClock
 from dragoman.testing.proxy import Proxy, proxied
 
@@ -157,9 +156,7 @@ async def test_a_commit_whose_answer_is_lost_is_found_to_have_happened(place: Pl
     assert await place.ask("SELECT count(*) FROM outbox") == 1
 
 
-async def test_a_commit_that_the_server_finishes_after_the_connection_broke_is_ours(
-    place: Place, proxy: Proxy
-) -> None:
+async def test_a_commit_that_the_server_finishes_after_the_connection_broke_is_ours(place: Place, proxy: Proxy) -> None:
     line = await place.behind(proxy)
     await line.accept()
     claim = await line.claim()

@@ -16,8 +16,8 @@ import structlog
 
 from dragoman import telemetry
 from dragoman.flow.transport import control
-from dragoman.service.installation import Installation, load
 from dragoman.service.house import House
+from dragoman.service.installation import Installation, load
 from dragoman.service.run import run
 from dragoman.testing.process import configuration
 

@@ -18,6 +18,10 @@ def bench(
     platform: Annotated[str, typer.Option(help="slack, telegram, feishu or webhook.")] = "slack",
     rate: Annotated[float, typer.Option(help="Messages a second, at a constant rate.", min=0.1, max=20_000)] = 200,
     seconds: Annotated[float, typer.Option(help="How long.", min=0.1, max=3600)] = 30,
+    store: Annotated[
+        str,
+        typer.Option(help="postgresql://...: an empty database for this; what is stored stays in it.", metavar="URL"),
+    ] = "",
     as_json: options.AsJson = False,
 ) -> None:
     """Start a simulator of the platform, the bot and an open-loop load, and report what came back.
@@ -26,7 +30,7 @@ def bench(
     """
     from dragoman.testing import bench as kit  # noqa: PLC0415 - the command's own weight
 
-    report = asyncio.run(kit.run(platform, rate=rate, seconds=seconds))
+    report = asyncio.run(kit.run(platform, rate=rate, seconds=seconds, store=store))
     print(json.dumps(report.to_json()) if as_json else report.words())
     if report.lost or report.inversions or report.unsent:
         raise typer.Exit(1)

@@ -94,7 +94,7 @@ async def accept(
     What is more of a conversation than may wait is parked, or (`surplus="refuse"`, where it comes again) raises
     `Crowded`, when the rest is stored.
     """
-    if receipt.events and (reason := context.store.full()):
+    if (receipt.events or receipt.malformed) and (reason := context.store.full()):
         raise StoreAway(reason)
     if receipt.passive is None and context.store.waiting() >= context.limits.crowded:
         receipt = await _shed(context, account, receipt)
@@ -130,9 +130,10 @@ async def _shed(context: Context, account: Account, receipt: Receipt) -> Receipt
     """Lighten a receipt while much waits: trifles go, and chatter is kept without a turn. Nobody's answer is shed."""
     kept: list[Event] = []
     for event in receipt.events:
+        before = any(other.wants_turn and other.conversation == event.conversation for other in kept)
         if pressure.trifling(event):
             _count(account, "shed")
-        elif await _is_chatter(context, account, event):
+        elif not before and await _is_chatter(context, account, event):
             _count(account, "shed")
             kept.append(msgspec.structs.replace(event, wants_turn=False))
         else:
@@ -191,6 +192,8 @@ def _later(account: Account, reason: str, *, crowded: bool = False) -> Response:
 async def _misunderstood(context: Context, account: Account, raw: bytes, reason: str) -> Response:
     if account.adapter.explains:
         return _refuse(account, 422, "malformed", reason)
+    if full := context.store.full():
+        return unavailable(account, full)
     try:
         parked = await context.store.park(account.name, raw, unquoted(reason))
     except StoreAway as away:

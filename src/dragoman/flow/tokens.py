@@ -18,6 +18,7 @@ import msgspec
 
 from dragoman import crypto, telemetry
 from dragoman.adapter import Token
+from dragoman.cache import Cache
 from dragoman.errors import ConfigError, CredentialRefused, Malformed, NoAnswer, StoreError
 from dragoman.flow import oauth
 from dragoman.flow.account import Account, Accounts
@@ -39,6 +40,8 @@ TRIES: Final = 200
 """How often, and after how many seconds, one looks whether another replica has renewed."""
 REFUSED: Final = 300.0
 """Seconds for which a token that was refused is not tried again, where it cannot be renewed."""
+CACHED: Final = 3600.0
+"""Seconds for which the cache keeps a token."""
 STOP: Final = 10.0
 """Seconds that renewals under way get when the service stops."""
 
@@ -74,15 +77,31 @@ class Shelf:
 
     store: Store
     vault: Vault
+    cache: Cache | None = None
+    """Spares the store a question; what it says may be old, and is checked like everything else."""
 
     async def load(self, name: str) -> bytes | None:
         """Read a value; None when there is none, or when no key of ours opens it."""
         sealed = await self.store.recall(name)
         return self.vault.open(name, sealed) if sealed else None
 
+    async def glance(self, name: str) -> bytes | None:
+        """Read what the cache has of a value, and of nothing else."""
+        sealed = await self.cache.get(f"kept/{name}") if self.cache else None
+        return self.vault.open(name, sealed.decode(errors="replace")) if sealed else None
+
+    async def drop(self, name: str) -> None:
+        """Delete a value."""
+        await self.store.keep(name, "")
+        if self.cache:
+            await self.cache.drop(f"kept/{name}")
+
     async def save(self, name: str, value: bytes) -> None:
-        """Keep a value."""
-        await self.store.keep(name, await self.vault.seal(name, value))
+        """Keep a value, encrypted in the cache too."""
+        sealed = await self.vault.seal(name, value)
+        await self.store.keep(name, sealed)
+        if self.cache:
+            await self.cache.set(f"kept/{name}", sealed.encode(), CACHED)
 
 
 Key = tuple[str, Credential]
@@ -140,7 +159,7 @@ class Tokens:
         """Delete a token."""
         self._memory.pop((account, credential), None)
         if self._shelf:
-            await self._shelf.store.keep(_name("token", (account, credential)), "")
+            await self._shelf.drop(_name("token", (account, credential)))
 
     async def close(self) -> None:
         """Let renewals end: a server may have used up the old refresh token already."""
@@ -178,8 +197,8 @@ class Tokens:
     async def _found_or_renewed(self, account: Account, credential: Credential, perform: Perform) -> Kept:
         """Look into the store; renew under the lease, or wait until who has the lease has renewed."""
         key = (account.name, credential)
-        for _ in range(TRIES):
-            kept = await self._load(account, credential)
+        for attempt in range(TRIES):
+            kept = await self._load(account, credential, glance=attempt == 0)
             if self._alive(kept, key):
                 return self._remember(key, kept)
             _check(account, credential, kept)
@@ -239,12 +258,20 @@ class Tokens:
         self._memory[key] = kept
         return kept
 
-    async def _load(self, account: Account, credential: Credential) -> Kept | None:
-        """Read what is stored, if these settings still have to do with it."""
+    async def _load(self, account: Account, credential: Credential, *, glance: bool = False) -> Kept | None:
+        """Read what is stored, if these settings still have to do with it; to `glance` is to take what is cached, if good."""
         key = (account.name, credential)
         if self._shelf is None:
             return self._memory.get(key)
-        found = await self._shelf.load(_name("token", key))
+        name = _name("token", key)
+        if glance:
+            kept = self._read(account, credential, await self._shelf.glance(name))
+            if self._alive(kept, key):
+                return kept
+        return self._read(account, credential, await self._shelf.load(name))
+
+    @staticmethod
+    def _read(account: Account, credential: Credential, found: bytes | None) -> Kept | None:
         try:
             kept = msgspec.json.decode(found, type=Kept) if found else None
         except msgspec.DecodeError:

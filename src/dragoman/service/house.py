@@ -78,7 +78,7 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
         media, hub = MediaStore(installation.data / "media", disk), _hub(store)
         http = HttpTransport(media)
         stack.push_async_callback(http.close)
-        shelf = Shelf(store=store, vault=await _vault(installation, store))
+        shelf = Shelf(store=store, vault=await _vault(installation, store), cache=caches.lookups)
         tokens = Tokens(accounts, steady, shelf)
         stack.push_async_callback(tokens.close)
         mail = MailTransport(media)

@@ -20,7 +20,7 @@ from dragoman.engine.route import Policy
 from dragoman.errors import ConfigError, PluginError
 from dragoman.flow.account import Account
 
-MESSAGES_PER_MINUTE: Final = 120
+MESSAGES_PER_MINUTE: Final = 60
 """Messages of one sender that are answered in a minute, unless an account says otherwise."""
 BUILT_IN: Final = {"web": "web", "terminal": "terminal"}
 """Accounts that every installation has: name to platform."""
@@ -268,6 +268,7 @@ def _effective_account(account: Account) -> dict[str, Any]:
         "answer": account.policy.answer,
         "permit": config.shown(account.policy.permit),
         "sends_per_second": account.sends_per_second,
+        "messages_per_minute": account.messages_per_minute,
         **{name: value for name, value in config.shown(account.adapter).items() if name != "account"},
     }
 

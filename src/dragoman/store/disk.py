@@ -54,10 +54,10 @@ class Disk:
         try:
             free, least = self._room()
         except OSError as error:
-            return f"the data folder cannot be looked at: {error.strerror}"
+            return f"{self._folder} cannot be looked at: {error.strerror}"
         if free >= least:
             return ""
-        return f"the disk of the data folder has {_mb(free)} left and needs {_mb(least)}: free some space"
+        return f"the disk of {self._folder} has {_mb(free)} left and needs {_mb(least)}: free some space"
 
     def relieve(self) -> bool:
         """Throw the ballast out; tells whether there was one."""

@@ -54,8 +54,11 @@ class Report:
         )
 
 
-async def run(platform: str, *, rate: float, seconds: float) -> Report:
-    """Run a load against a fresh service; raises `ConfigError` for a platform without a simulator."""
+async def run(platform: str, *, rate: float, seconds: float, store: str = "") -> Report:
+    """Run a load against a fresh service, on a file or on the PostgreSQL database `store`.
+
+    Raises `ConfigError` for a platform without a simulator.
+    """
     if platform not in CHANNELS:
         names = ", ".join(CHANNELS)
         raise ConfigError("--platform", platform, "has no simulator with webhooks", f"one of {names}")
@@ -63,7 +66,7 @@ async def run(platform: str, *, rate: float, seconds: float) -> Report:
     simulator.unlimited()
     with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as folder:
         async with serve(simulator) as url:
-            service = Service(Path(folder), _configuration(platform, simulator.settings(url)))
+            service = Service(Path(folder), _configuration(platform, simulator.settings(url), store))
             await service.start()
             try:
                 hook = f"{service.url}/hooks/bench"
@@ -79,9 +82,10 @@ def _conversations(rate: float) -> int:
     return max(20, round(rate * 2))
 
 
-def _configuration(platform: str, settings: dict[str, str]) -> str:
+def _configuration(platform: str, settings: dict[str, str], store: str) -> str:
     account = {"platform": platform, "sends_per_second": UNLIMITED, **settings}
-    return configuration({"bench": account}, plugins=["echo"])
+    where = {"store": store} if store else {}
+    return configuration({"bench": account}, plugins=["echo"], **where)
 
 
 def _report(platform: str, rate: float, seconds: float, load: Load) -> Report:

@@ -26,8 +26,8 @@ from dragoman.flow.account import Account
 from dragoman.flow.context import Context
 from dragoman.flow.sockets import hold
 from dragoman.model import Secret
-from dragoman.service.installation import load
 from dragoman.service.house import opened
+from dragoman.service.installation import load
 from dragoman.testing.process import configuration
 from dragoman.testing.running import running
 from dragoman.testing.simulator import Fault, serve

@@ -11,7 +11,7 @@ from typing import Final
 from dragoman import crypto, wire
 from dragoman.adapter import header
 from dragoman.adapters.feishu.payloads import Sealed
-from dragoman.errors import Forged
+from dragoman.errors import Forged, Stale
 from dragoman.model import Secret
 from dragoman.wire import Http
 
@@ -52,12 +52,12 @@ def check_old_signature(request: Http, verification_token: Secret) -> None:
 
 
 def check_age(request: Http, now: float, max_skew: int) -> None:
-    """Compare the signed timestamp with our clock; raises `Forged`."""
+    """Compare the signed timestamp with our clock; raises `Forged`, or `Stale` when they differ too much."""
     timestamp = header(request.headers, TIMESTAMP)
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         raise Forged("the timestamp is not a number")
     if abs(now - int(timestamp)) > max_skew:
-        raise Forged(f"the timestamp differs from our clock by more than {max_skew} seconds")
+        raise Stale(f"the timestamp differs from our clock by more than {max_skew} seconds", now - int(timestamp))
 
 
 def check_token(given: str, verification_token: Secret) -> None:

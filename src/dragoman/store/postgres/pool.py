@@ -105,6 +105,7 @@ class Pool:
                 timeout=CONNECT,
                 command_timeout=STATEMENT,
                 max_inactive_connection_lifetime=60.0,
+                reset=_nothing,
                 target_session_attrs=SessionAttribute.read_write,
                 server_settings=session_settings(name),
             )
@@ -172,6 +173,10 @@ class Pool:
                     raise StoreAway(str(collision)) from collision
                 await asyncio.sleep(random.random() * 0.05 * (attempt + 1))  # noqa: S311 - a pause, not a secret
         raise StoreAway("the transaction kept colliding")
+
+
+async def _nothing(_connection: Any) -> None:
+    """Leave a connection that comes back as it is: a session holds nothing of ours between two transactions."""
 
 
 class Collision(StoreAway):

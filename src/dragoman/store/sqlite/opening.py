@@ -66,10 +66,12 @@ def read_only(database: Path) -> apsw.Connection:
 
 
 def prepare(connection: apsw.Connection, database: Path, now: float) -> None:
-    """Bring an open file up to date; raises `StoreAway` when it cannot be written, for want of room or otherwise."""
+    """Bring an open file up to date; raises `StoreAway` when it cannot be written, or `StoreDamaged`."""
     try:
         migrate(connection, database)
         recover(connection, now)
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise StoreDamaged(f"{database} is damaged: {error}; restore it from a backup") from error
     except apsw.Error as error:
         raise StoreAway(f"{database} cannot be written: {error}") from error
 
