@@ -74,7 +74,9 @@ class PostgresStore:
         self._waiting = 0
         self._counted = -COUNT
         self._counting: asyncio.Task[None] | None = None
-        self._doubt = False
+        self._lost_claims = False
+        self._lost_sends = False
+        self._taking = asyncio.Lock()
         self._accepting = Group(self._accept)
         self._committing = Group(self._commit)
         self._settling = Group(self._settle)
@@ -189,12 +191,12 @@ class PostgresStore:
 
     async def claim(self, limit: int) -> Sequence[Claim]:
         """Take up to `limit` conversations that have something to do; counts the attempt first."""
-        await self._clear_doubt()
+        await self._find_claims()
         now = self._clock()
         try:
             claims = await inbox.claim(self._pool, limit, self.owner, suspects=self._suspect[1] <= now)
         except StoreAway:
-            self._doubt = True
+            self._lost_claims = True
             raise
         if claims.suspect:
             self._suspect = (claims.suspect, now + inbox.LEASE)
@@ -203,14 +205,12 @@ class PostgresStore:
             self._over(event)
         return claims.taken
 
-    async def _clear_doubt(self) -> None:
-        """After an answer was lost on the way: give back what was taken for us and never reached us."""
-        if not self._doubt:
-            return
-        names, fences = list(self._claims), list(self._claims.values())
-        await self._pool.rows("release_orphans", owner=self.owner, conversations=names, fences=fences)
-        await outbox.give_back_orphans(self._pool, self.owner, self._sending)
-        self._doubt = False
+    async def _find_claims(self) -> None:
+        """After an answer was lost on the way: give back what was claimed for us and never reached us."""
+        if self._lost_claims:
+            names, fences = list(self._claims), list(self._claims.values())
+            await self._pool.rows("release_orphans", owner=self.owner, conversations=names, fences=fences)
+            self._lost_claims = False
 
     async def renew(self, claim: Claim) -> bool:
         """Prolong a claim; False when it is no longer ours."""
@@ -314,15 +314,21 @@ class PostgresStore:
 
     async def take(self, limit: int, busy: Collection[str] = ()) -> Sequence[Delivery]:
         """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent."""
-        await self._clear_doubt()
-        before = self._clock()
-        try:
-            taken = await outbox.take(self._pool, limit, busy, self.owner, before)
-        except StoreAway:
-            self._doubt = True
-            raise
-        self._sending |= {delivery.id for delivery in taken}
+        async with self._taking:
+            await self._find_sends()
+            try:
+                taken = await outbox.take(self._pool, limit, busy, self.owner, self._clock())
+            except StoreAway:
+                self._lost_sends = True
+                raise
+            self._sending |= {delivery.id for delivery in taken}
         return taken
+
+    async def _find_sends(self) -> None:
+        """The same for deliveries that were marked as ours."""
+        if self._lost_sends:
+            await outbox.give_back_orphans(self._pool, self.owner, self._sending)
+            self._lost_sends = False
 
     async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:
         """Record what came of a delivery; the conversation's next one leaves after `pace` seconds.
@@ -344,8 +350,13 @@ class PostgresStore:
 
     async def reply(self, event: int) -> Sequence[Delivery]:
         """Take the replies to an event that are not sent yet, for the response of the request that waits for them."""
-        taken = await outbox.reply(self._pool, event, self.owner, self._clock())
-        self._sending |= {delivery.id for delivery in taken}
+        async with self._taking:
+            try:
+                taken = await outbox.reply(self._pool, event, self.owner, self._clock())
+            except StoreAway:
+                self._lost_sends = True
+                raise
+            self._sending |= {delivery.id for delivery in taken}
         return taken
 
     async def replies(self, event: int) -> Sequence[Delivery]:

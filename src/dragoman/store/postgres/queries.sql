@@ -303,7 +303,9 @@ WHERE o.id = t.id AND o.fence = t.fence AND o.state = 'sending'
 RETURNING o.id, o.conversation, false AS gone, greatest(moment(:now), o.withheld_until) AS at;
 
 -- name: interrupted
-SELECT id, conversation FROM outbox WHERE state = 'sending' AND until <= moment(:now) LIMIT 500;
+-- After a restart of the server every lease looks old: senders that live settle first.
+SELECT id, conversation FROM outbox WHERE state = 'sending' AND until <= moment(:now)
+  AND statement_timestamp() > pg_postmaster_start_time() + interval '5 seconds' LIMIT 500;
 
 -- name: resend_interrupted
 -- A keyed send is safe inside the platform's window; an unkeyed reply is worth one possible duplicate while it is fresh.
