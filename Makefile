@@ -46,8 +46,11 @@ budget: ## Measure the install's size, the first page's time and the idle memory
 bench: install ## Measure replies a second and latency (make bench ARGS="--rate 500")
 	$(BIN)/dragoman bench $(ARGS)
 
-faults-nightly: develop ## Kill the service at every crash point, twenty times each (about half an hour)
-	FAULT_ROUNDS=20 $(BIN)/python -m pytest tests/faults --timeout 3600
+faults: develop ## Hurt the service in some thirty ways and judge what came of it (make faults ARGS="--only partition")
+	$(BIN)/python -m tests.faults $(ARGS)
+
+faults-all: develop ## All faults, the long ones too, by FAULT_ROUNDS random schedules each (hours)
+	$(BIN)/python -m tests.faults --long --times $${FAULT_ROUNDS:-3} $(ARGS)
 
 lock: develop ## Lock the dependencies again, with hashes
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/base.txt
@@ -67,5 +70,5 @@ wheel-test: wheel ## Install the wheel alone into a fresh environment and hold a
 changelog: develop ## Show what the fragments will say in the next release
 	$(BIN)/towncrier build --draft --version next
 
-.PHONY: help install develop run test check format budget bench faults-nightly lock wheel wheel-test changelog
+.PHONY: help install develop run test check format budget bench faults faults-all lock wheel wheel-test changelog
 .DEFAULT_GOAL := help

@@ -9,6 +9,7 @@ import re
 import secrets
 import shlex
 import sys
+import time
 import tomllib
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -20,6 +21,7 @@ import aiohttp
 import asyncpg
 import pytest
 
+from dragoman.store.sqlite import SqliteStore
 from dragoman.testing.process import Service, free_port, toml
 
 if TYPE_CHECKING:
@@ -270,6 +272,23 @@ async def curl(desk: Desk, found: list[str]) -> None:
         assert json.load(answer)["reply"]
 
 
+async def copy(desk: Desk, words: list[str]) -> None:
+    """Copy between the folder and a schema of its own; the way back begins with the way there."""
+    file = desk.folder / "dragoman.db"
+    if not file.exists():
+        store = await SqliteStore.open(file, time.time)
+        await store.keep("cursor", "17")
+        await store.close()
+    async with database(f"docs_{secrets.token_hex(4)}") as url:
+        desk.environ["DATABASE_URL"] = url
+        if words[2] == "env:DATABASE_URL":
+            code, out = await desk.dragoman("store", "copy", *words[:1:-1])
+            assert code == 0, out
+            file.unlink()
+        code, out = await desk.dragoman(*words)
+        assert (code, "1 rows are in" in out) == (0, True), out
+
+
 async def unit(desk: Desk, found: list[str]) -> None:
     assert (desk.folder / f"{found[0]}.service").exists()
 
@@ -301,6 +320,7 @@ COMMANDS: Final[Mapping[str, Step]] = {
     "uninstall": uninstall,
     "bench": bench,
     "conformance": conformance,
+    "store copy": copy,
 }
 
 

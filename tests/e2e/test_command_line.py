@@ -32,6 +32,8 @@ COMMANDS = (
     ("redrive",),
     ("installations",),
     ("uninstall",),
+    ("store",),
+    ("store", "copy"),
     ("conformance",),
     ("bench",),
     ("version",),

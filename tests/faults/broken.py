@@ -19,17 +19,18 @@ def acknowledge_before_commit() -> None:
 
     accept, pending = receive.accept, set()
 
-    async def later(*arguments: Any) -> Any:
+    async def later(*arguments: Any, **named: Any) -> Any:
         await asyncio.sleep(0.2)
-        await accept(*arguments)
+        await accept(*arguments, **named)
 
-    async def eager(*arguments: Any) -> tuple[()]:
-        task = asyncio.create_task(later(*arguments))
+    async def eager(*arguments: Any, **named: Any) -> tuple[()]:
+        task = asyncio.create_task(later(*arguments, **named))
         pending.add(task)
         task.add_done_callback(pending.discard)
         return ()
 
-    receive.accept = eager  # type: ignore[assignment]  # on purpose
+    broken: Any = receive
+    broken.accept = eager
 
 
 def no_fence() -> None:
@@ -42,7 +43,8 @@ def no_fence() -> None:
     def unfenced(package: str) -> dict[str, str]:
         return {name: checks.sub("", text) for name, text in read(package).items()}
 
-    named.named = unfenced
+    broken: Any = named
+    broken.named = unfenced
 
 
 def memory_only_deduplication() -> None:
@@ -51,14 +53,15 @@ def memory_only_deduplication() -> None:
 
     accept, seen = receive.accept, set()
 
-    async def forgetful(context: Any, account: Any, receipt: Any, *rest: Any) -> Any:
+    async def forgetful(context: Any, account: Any, receipt: Any, *rest: Any, **named: Any) -> Any:
         names = [(event.account, event.kind, event.key) for event in receipt.events]
         fresh = [event for event, name in zip(receipt.events, names, strict=True) if name not in seen]
         seen.update(names)
         events = tuple(msgspec.structs.replace(event, key=event.key + secrets.token_hex(4)) for event in fresh)
-        return await accept(context, account, msgspec.structs.replace(receipt, events=events), *rest)
+        return await accept(context, account, msgspec.structs.replace(receipt, events=events), *rest, **named)
 
-    receive.accept = forgetful  # type: ignore[assignment]  # on purpose
+    broken: Any = receive
+    broken.accept = forgetful
 
 
 def random_idempotency_keys() -> None:
@@ -67,10 +70,11 @@ def random_idempotency_keys() -> None:
 
     perform = deliver._perform
 
-    async def careless(context: Any, account: Any, delivery: Any) -> Any:
-        return await perform(context, account, msgspec.structs.replace(delivery, key=secrets.token_hex(8)))
+    async def careless(context: Any, account: Any, delivery: Any, sending: Any) -> Any:
+        return await perform(context, account, msgspec.structs.replace(delivery, key=secrets.token_hex(8)), sending)
 
-    deliver._perform = careless
+    broken: Any = deliver
+    broken._perform = careless
 
 
 def retry_on_timeout() -> None:
@@ -86,7 +90,8 @@ def retry_on_timeout() -> None:
             return Later(after=0.1, reason=outcome.reason)
         return decide(delivery, outcome, *rest)
 
-    retry.decide = hasty  # type: ignore[assignment]  # on purpose
+    broken: Any = retry
+    broken.decide = hasty
 
 
 BUILDS: Final[dict[str, Callable[[], None]]] = {

@@ -1,5 +1,6 @@
 """The scenarios: what must hold under which faults, and by which scenario each broken build must be found."""
 
+import dataclasses
 import random
 from collections.abc import Callable
 from typing import Final
@@ -12,7 +13,7 @@ from dragoman.testing import model_server
 Timeline = Callable[[random.Random, int], tuple[Fault, ...]]
 
 POINTS: Final = ("c1", "c5", "c9", "c2", "c6", "c10", "c3", "c7", "c11", "c4", "c8")
-"""All points but the poller's, so ordered that a message can hardly be in hand three times in a row: then it would be parked."""
+"""All points but the poller's, so ordered that a message is hardly in hand at three deaths: it would be parked."""
 SLACK: Final = Profile(rates={"slack": 40.0}, kinds=("say",))
 ASLEEP: Final = Profile(rates={"slack": 12.0, "feishu": 6.0}, seconds=46.0, pause=1.5, kinds=("say",))
 BOTH: Final = Profile(rates={"slack": 15.0, "feishu": 15.0})
@@ -73,7 +74,7 @@ FIXED: Final = (
     Scenario(
         name="rolling-restart",
         timeline=at(2.0, faults.rolling()),
-        bound=Bound(refused=False),
+        bound=Bound(refused=0.1),
     ),
     Scenario(
         name="accepted-and-silent",
@@ -84,7 +85,7 @@ FIXED: Final = (
     Scenario(name="unwilling-platforms", timeline=unwilling),
     Scenario(name="moody-model", timeline=at(1.0, faults.model(*MOODY), faults.kill(0))),
     Scenario(name="poison", timeline=at(1.0, faults.poison()), bound=Bound(parked=1)),
-    Scenario(name="duplicates", timeline=at(1.0, faults.duplicates(10_000)), load=BOTH),
+    Scenario(name="duplicates", timeline=at(1.0, faults.duplicates(2_000)), load=BOTH),
     Scenario(name="suspended-worker", timeline=at(3.0, faults.suspend(0, 36.0)), load=ASLEEP, stores=PG),
     Scenario(name="database-restarts", timeline=at(1.0, faults.restart_database(4, 2.0, 4.0)), stores=PG),
     Scenario(name="database-away", timeline=at(2.0, faults.restart_database(1, 0.0, 0.1, down=8.0)), stores=PG),
@@ -125,9 +126,16 @@ LONG: Final = (
         stores=PG,
         connections=50,
     ),
+    Scenario(name="ten-thousand-duplicates", timeline=at(1.0, faults.duplicates(10_000)), load=BOTH),
     Scenario(name="soak", load=Profile(seconds=1200.0)),
 )
 """What `make faults-all` runs besides."""
+
+
+def named(name: str) -> Scenario:
+    """Find a scenario of the fixed set."""
+    return next(each for each in FIXED if each.name == name)
+
 
 FOUND_BY: Final = {
     "acknowledge-before-commit": (
@@ -135,7 +143,7 @@ FOUND_BY: Final = {
         "lost",
         Scenario(name="kills", timeline=random_kills(3, 1.5, 2.5), load=SLACK),
     ),
-    "no-fence": ("postgres", "wrong state", next(each for each in FIXED if each.name == "suspended-worker")),
+    "no-fence": ("postgres", "wrong state", dataclasses.replace(named("suspended-worker"), settling=30.0)),
     "memory-only-deduplication": (
         "sqlite",
         "turned twice",
@@ -148,8 +156,8 @@ FOUND_BY: Final = {
     "random-idempotency-keys": (
         "sqlite",
         "in spite of keys",
-        next(each for each in FIXED if each.name == "accepted-and-silent"),
+        named("accepted-and-silent"),
     ),
-    "retry-on-timeout": ("sqlite", "duplicates, ", next(each for each in FIXED if each.name == "accepted-and-silent")),
+    "retry-on-timeout": ("sqlite", "duplicates, ", named("accepted-and-silent")),
 }
 """For each broken build the store, the word of the verdict, and the scenario that must find it."""

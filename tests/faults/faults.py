@@ -16,6 +16,8 @@ from dragoman.testing.simulator import Fault as Trouble
 
 POSTING: Final = {"slack": "chat.postMessage", "feishu": "messages", "telegram": "sendMessage", "webhook": "callback"}
 """By which call a platform takes a message."""
+PATIENCE: Final = 150.0
+"""Seconds in which a crash point must be reached, on a machine that has much to do."""
 FRESH: Final = 240.0
 """Seconds for which a signed request is good, at least."""
 PARKED: Final = "SELECT count(*) FROM inbox WHERE status = 'parked'"
@@ -91,7 +93,7 @@ def tour(number: int, points: Sequence[str], *, least: int, most: int) -> Act:
         for point in points:
             while (await field.database.rows(INTERRUPTED))[0][0]:
                 await asyncio.sleep(0.1)
-            await field.fleet.die_at(number, point, field.random.randint(least, most), 60.0)
+            await field.fleet.die_at(number, point, field.random.randint(least, most), PATIENCE)
 
     return act
 
@@ -103,7 +105,7 @@ def poller_dies(points: Sequence[str]) -> Act:
         for point in points:
             while (owner := await _owner(field)) is None:
                 await asyncio.sleep(0.1)
-            await field.fleet.die_at(owner, point, field.random.randint(2, 4), 60.0)
+            await field.fleet.die_at(owner, point, field.random.randint(2, 4), PATIENCE)
 
     return act
 
@@ -125,7 +127,7 @@ def restart_database(times: int, least: float, most: float, *, down: float = 0.0
             raise RuntimeError("this scenario needs PostgreSQL")
         for _ in range(times):
             await asyncio.sleep(field.random.uniform(least, most))
-            blow = field.fleet.struck("database")
+            blow = field.fleet.struck("database", unsettled=len(field.fleet.replicas))
             await field.cluster.stop()
             await asyncio.sleep(down)
             await field.cluster.start()
@@ -139,7 +141,7 @@ def network(number: int, seconds: float, *, interrupts: int = 0, **faults: Any) 
 
     async def act(field: Field) -> None:
         proxies = field.proxies if number < 0 else [field.proxies[number]]
-        blow = field.fleet.struck("network", interrupts=interrupts * len(proxies))
+        blow = field.fleet.struck("network", interrupts=interrupts * len(proxies), unsettled=len(proxies))
         for proxy in proxies:
             proxy.suffer(**faults)
         await asyncio.sleep(seconds)
@@ -156,7 +158,7 @@ def resets(number: int, times: int, least: float, most: float) -> Act:
     async def act(field: Field) -> None:
         for _ in range(times):
             await asyncio.sleep(field.random.uniform(least, most))
-            field.fleet.struck("reset")
+            field.fleet.struck("reset", unsettled=1)
             field.proxies[number].reset()
 
     return act

@@ -28,6 +28,8 @@ class Blow:
     healed: float
     interrupts: int = 0
     """Processes whose sends may have been interrupted by it."""
+    unsettled: int = 0
+    """Processes that may not have learned whether the replies in their responses were theirs to give."""
 
 
 class Replica(Service):
@@ -39,6 +41,18 @@ class Replica(Service):
         self.role = role
         self.crash = folder / "crash"
         self._broken = broken
+
+    async def start(self, *, crash: str = "") -> None:
+        """Start it, and again when it gives up because the database is away, as an orchestrator does."""
+        for left in (4, 3, 2, 1, 0):
+            try:
+                await super().start(crash=crash)
+            except RuntimeError as error:
+                if not left or "the database does not answer" not in str(error):
+                    raise
+                await asyncio.sleep(1.0)
+            else:
+                return
 
     def command(self) -> list[str]:
         """Return the command line, with a role, or of a broken build."""
@@ -67,16 +81,12 @@ class Fleet:
             for replica in self.replicas:
                 group.create_task(replica.start())
 
-    def struck(self, name: str, interrupts: int = 0) -> Blow:
+    def struck(self, name: str, interrupts: int = 0, unsettled: int = 0) -> Blow:
         """Note that something was done."""
-        blow = Blow(name=name, at=time.time(), healed=time.time(), interrupts=interrupts)
+        now = time.time()
+        blow = Blow(name=name, at=now, healed=now, interrupts=interrupts, unsettled=unsettled)
         self.blows.append(blow)
         return blow
-
-    @property
-    def interrupts(self) -> int:
-        """The processes whose sends may have been interrupted so far."""
-        return sum(blow.interrupts for blow in self.blows)
 
     async def kill(self, number: int, *, down: float = 0.0) -> None:
         """End a replica as `kill -9` does, and start it again."""

@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from dragoman.errors import StoreAway
+from dragoman.flow.context import Sending
 from dragoman.flow.tick import _sweep
 from dragoman.model import Delivery
 from dragoman.store.base import Decision
@@ -94,6 +95,19 @@ async def test_a_send_that_outlasts_its_lease_is_not_sent_again(tmp_path: Path) 
 
         assert await bot.sent(2) == ["echo: slow", "echo: next"]
         assert bot.simulator.calls.count("chat.postMessage") == 2
+
+
+async def test_an_old_send_that_ends_leaves_the_lease_of_a_newer_one_alone(tmp_path: Path) -> None:
+    async with line(tmp_path) as bot:
+        bot.simulator.fail(Fault(method="chat.postMessage", delay=1.0, status=200, body=b'{"ok": true, "ts": "1.2"}'))
+        await bot.say("slow")
+        await bot.calls(1)
+        [number] = bot.context.sending
+        newer = bot.context.sending[number] = Sending(account="bench", until=bot.context.clock() + 15.0)
+        await bot.say("next")
+        await bot.sent(1)
+
+        assert bot.context.sending.get(number) is newer
 
 
 async def expire_leases(bot: Line) -> None:

@@ -1,380 +1,417 @@
-"""Too much of everything: what is shed, put off, answered shortly or slowed down, and that nothing is lost by it."""
+"""Under pressure: what is shed at the door, a chat that floods, turns that are hurried, senders who send too much."""
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+import dataclasses
+import io
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import msgspec
 import pytest
+import structlog
 
 from dragoman import telemetry
-from dragoman.engine.handler import event_of
+from dragoman.adapter import Receipt
 from dragoman.engine.route import Policy
+from dragoman.engine.turn import Turn
+from dragoman.errors import Crowded
 from dragoman.flow import pressure
-from dragoman.service import house
-from dragoman.testing import simulators
-from dragoman.testing.model_server import ModelServer
+from dragoman.flow.account import Account
+from dragoman.flow.context import Context
+from dragoman.flow.receive import accept
+from dragoman.flow.skew import SkewWatch
+from dragoman.flow.work import work
+from dragoman.model import Address, Delivery, Event, Say, Sender
+from dragoman.service.house import opened
+from dragoman.service.installation import load, load_accounts, load_plugins
+from dragoman.store.base import Accepted, Settled, Surplus, Times
+from dragoman.store.sqlite import SqliteStore
+from dragoman.testing.clock import FakeClock
 from dragoman.testing.process import configuration
-from dragoman.testing.running import Running, running
-from dragoman.testing.simulator import serve
-from dragoman.wire import Http
+from dragoman.testing.running import running
 
-GATED = """
-import asyncio
-from pathlib import Path
+TOKEN = "a-token-of-the-tests"
+PLUGIN = """
+from dragoman import Plugin, Turn
 
-from dragoman import UNHANDLED, Plugin, Turn
+plugin = Plugin("own")
 
-plugin = Plugin("gated")
-FOLDER = Path(__file__).parent
+
+@plugin.command("pizza")
+async def pizza(turn: Turn) -> None:
+    turn.ask("Which one?", then=which)
+
+
+@plugin.step
+async def which(turn: Turn, kind: str) -> None:
+    turn.say(f"{kind} it is")
 
 
 @plugin.message()
-async def wait(turn: Turn) -> object:
-    if turn.text.startswith("model"):
-        return UNHANDLED
-    word, _, gate = turn.text.partition(" ")
-    while word == "hold" and not (FOLDER / gate).exists():
-        await asyncio.sleep(0.01)
-    turn.say(f"said {turn.text}")
-    return None
+async def answer(turn: Turn) -> None:
+    if turn.hurried:
+        turn.excuse("busy")
+    else:
+        turn.say(f"echo: {turn.text}")
 """
-"""A plugin that holds its turn at "hold GATE" until a file of that name is there; it leaves "model" to the next."""
 
 
-class Clock:
-    """The steady clock, which can be pushed ahead."""
-
-    ahead = 0.0
-
-    def __call__(self) -> float:
-        return 1_700_000_000.0 + time.monotonic() + self.ahead
-
-
-class Bot:
-    """A running service on a simulated platform, with the account `bench`."""
-
-    def __init__(self, folder: Path, simulator: Any, service: Running) -> None:
-        self.simulator = simulator
-        self.context = service.house.context
-        self.folder = folder
-        self._url = service.url
-
-    async def post(self, request: Http) -> tuple[int, Mapping[str, str]]:
-        """Hand the platform's request over; returns the status and the headers."""
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(f"{self._url}/hooks/bench", data=request.body, headers=request.headers) as answer,
-        ):
-            return answer.status, answer.headers
-
-    async def say(self, text: str, channel: str = "D00000001", **facts: str) -> int:
-        """Say something as a person; returns the status of the answer."""
-        return (await self.post(self.simulator.webhook(text, channel=channel, **facts)))[0]
-
-    def open(self, gate: str) -> None:
-        (self.folder / gate).touch()
-
-    async def sent(self, count: int) -> list[str]:
-        """Wait until so much was sent; returns all the texts."""
-        await self.until(lambda: len(self.simulator.sent) >= count)
-        return [accepted.text for accepted in self.simulator.sent]
-
-    async def until(self, look: Callable[[], object]) -> None:
-        async with asyncio.timeout(20):
-            while not look():
-                await asyncio.sleep(0.01)
-
-    async def running(self, turns: int) -> None:
-        """Wait until so many turns run."""
-        await self.until(lambda: leased(self.folder) == turns)
-
-
-def leased(folder: Path) -> int:
-    import apsw  # noqa: PLC0415 - the only look into the file
-
-    connection = apsw.Connection(str(folder / "dragoman.db"), flags=apsw.SQLITE_OPEN_READONLY)
-    number: int = connection.execute("SELECT count(*) FROM conversation WHERE because = 'leased'").get
-    connection.close()
-    return number
-
-
-@contextlib.asynccontextmanager
-async def bot(
-    folder: Path,
-    platform: str = "slack",
-    *,
-    account: Mapping[str, Any] | None = None,
-    model: str = "",
-    options: Mapping[str, Any] | None = None,
-    **settings: Any,
-) -> AsyncIterator[Bot]:
-    """Run a bot with the gated plugin, and with the model plugin behind it where there is a model."""
-    simulator = simulators.load(platform)(**(options or {}))
-    (folder / "gated.py").write_text(GATED, encoding="utf-8")
-    async with serve(simulator) as url:
-        table = {"platform": platform, **simulator.settings(url), **(account or {})}
-        plugins = ["gated", "llm"] if model else ["gated"]
-        text = configuration({"bench": table}, plugins=plugins, **settings) + '[plugin.gated]\nuse = "gated.py"\n'
-        if model:
-            text += f'[plugin.llm]\nbase_url = "{model}/v1"\nmodel = "tiny"\nbusy = "Busy. 忙。"\n'
-        async with running(folder, text) as service:
-            yield Bot(folder, simulator, service)
-
-
-def counted(name: str, **labels: str) -> float:
-    return telemetry.REGISTRY.get_sample_value(f"dragoman_{name}_total", labels) or 0.0
-
-
-def events(outcome: str) -> float:
-    return counted("events", account="bench", platform="slack", outcome=outcome)
-
-
-def chatter(text: str, ts: str, thread: str = "") -> dict[str, Any]:
-    """Make what people say to one another in a channel."""
-    message = {"type": "message", "user": "U00000042", "text": text, "ts": ts, "event_ts": ts, "channel": "C00000001"}
-    return {**message, "channel_type": "channel", **({"thread_ts": thread} if thread else {})}
-
-
-def reaction(ts: str) -> dict[str, Any]:
-    item = {"type": "message", "channel": "C00000001", "ts": ts}
-    return {"type": "reaction_added", "user": "U00000042", "reaction": "eyes", "item": item, "event_ts": ts}
-
-
-# What is shed
-
-
-async def test_trifles_and_chatter_are_shed_while_much_waits_and_nothing_else(tmp_path: Path) -> None:
-    shed, accepted = events("shed"), events("accepted")
-    async with bot(tmp_path, most_waiting=5) as slack:
-        await slack.say("hold gate")
-        trifle, _ = await slack.post(slack.simulator.event(reaction("1700000001.000100")))
-        talk, _ = await slack.post(slack.simulator.event(chatter("lunch?", "1700000002.000100")))
-        asked = await slack.say("hello", "C00000001")
-        waiting = slack.context.store.waiting()
-        slack.open("gate")
-        sent = await slack.sent(2)
-        lines = await slack.context.reader.history("bench/T00000001/C00000001/1700000002.000100", 10, 1 << 60)
-
-    assert (trifle, talk, asked) == (200, 200, 200)
-    assert waiting == 2
-    assert sorted(sent) == ["said hello", "said hold gate"]
-    assert events("shed") - shed == 2
-    assert events("accepted") - accepted == 3  # the two messages, and the chatter as a line of the history
-    assert [line.text for line in lines] == ["lunch?"]
-
-
-async def test_nothing_is_shed_while_little_waits(tmp_path: Path) -> None:
-    shed = events("shed")
-    async with bot(tmp_path, most_waiting=10) as slack:
-        await slack.say("hold gate")
-        await slack.post(slack.simulator.event(reaction("1700000001.000100")))
-        await slack.post(slack.simulator.event(chatter("lunch?", "1700000002.000100")))
-        slack.open("gate")
-        await slack.sent(1)
-
-    assert events("shed") == shed
-
-
-async def test_who_speaks_in_a_thread_that_the_bot_is_in_is_answered_however_much_waits(tmp_path: Path) -> None:
-    thread = "1700000003.000100"
-    async with bot(tmp_path, most_waiting=5) as slack:
-        mention = chatter("<@U00000BOT> hello", thread) | {"text": f"<@{slack.simulator.oauth.bot('T00000001')}> hello"}
-        await slack.post(slack.simulator.event(mention))
-        await slack.sent(1)
-        await slack.say("hold gate")
-        await slack.post(slack.simulator.event(chatter("and I?", "1700000004.000100", thread)))
-        slack.open("gate")
-        sent = await slack.sent(3)
-
-    assert sorted(sent) == ["said and I?", "said hello", "said hold gate"]
-
-
-@pytest.mark.parametrize(
-    ("facts", "state", "is_chatter"),
-    [
-        ({"chat_kind": "group"}, {}, True),
-        ({"chat_kind": "group"}, None, False),
-        ({"chat_kind": "group"}, {"ask": {"sender": "somebody"}}, True),
-        ({"chat_kind": "group"}, {"ask": {}}, True),
-        ({"chat_kind": "group", "mentions_bot": True}, {}, False),
-        ({"chat_kind": "group", "value": {"reply_to_bot": True}}, {}, False),
-        ({"chat_kind": "group", "kind": "action"}, {}, False),
-        ({"chat_kind": "direct"}, {}, False),
-    ],
-)
-def test_chatter_is_what_gets_no_answer_whatever_happens(
-    facts: dict[str, Any], state: dict[str, Any] | None, is_chatter: bool
-) -> None:
-    event = msgspec.structs.replace(event_of("hello"), **facts)
-
-    assert pressure.chatter(event, state, Policy()) is is_chatter
-    assert not pressure.chatter(event, state, Policy(answer="always"))
-
-
-@pytest.mark.parametrize(
-    ("kind", "wants_turn", "trifling"),
-    [("reaction", False, True), ("typing", False, True), ("reaction", True, False), ("edit", False, False)],
-)
-def test_a_trifle_wants_no_turn_and_is_no_line_of_the_history(kind: str, wants_turn: bool, trifling: bool) -> None:
-    event = msgspec.structs.replace(event_of("hello"), kind=kind, wants_turn=wants_turn)
-
-    assert pressure.trifling(event) is trifling
-
-
-# What is put off
-
-
-async def test_a_poll_stops_while_no_more_can_be_taken_and_goes_on_afterwards(tmp_path: Path) -> None:
-    async with bot(tmp_path, "telegram", options={"secret": ""}, most_waiting=1) as telegram:
-        telegram.simulator.deliver("hold gate", channel="1")
-        await telegram.until(lambda: telegram.context.store.full())
-        asked = telegram.simulator.calls.count("getUpdates")
-        telegram.simulator.deliver("next", channel="2")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.5):
-                await telegram.until(lambda: telegram.simulator.calls.count("getUpdates") > asked)
-        meanwhile = telegram.simulator.calls.count("getUpdates")
-        telegram.open("gate")
-        sent = await telegram.sent(2)
-
-    assert meanwhile == asked
-    assert sent == ["said hold gate", "said next"]
-
-
-async def test_a_conversation_that_floods_is_asked_to_come_back_and_others_are_answered(tmp_path: Path) -> None:
-    full = counted("refusals", account="bench", reason="conversation_full")
-    async with bot(tmp_path, turns=8) as slack:
-        slack.context.store.most_pending = 2
-        await slack.say("hold gate")
-        await slack.say("second")
-        third = slack.simulator.webhook("third", channel="D00000001")
-        refused, headers = await slack.post(third)
-        other = await slack.say("other", "D00000002")
-        first = await slack.sent(1)
-        slack.open("gate")
-        await slack.sent(3)
-        again, _ = await slack.post(third)
-        sent = await slack.sent(4)
-
-    assert (refused, other, again) == (503, 200, 200)
-    assert int(headers["retry-after"]) > 0
-    assert first == ["said other"]
-    assert sent == ["said other", "said hold gate", "said second", "said third"]
-    assert counted("refusals", account="bench", reason="conversation_full") - full == 1
-
-
-async def test_what_a_poll_brings_too_much_of_one_conversation_is_parked_and_can_be_redriven(tmp_path: Path) -> None:
-    async with bot(tmp_path, "telegram", options={"secret": ""}) as telegram:
-        telegram.simulator.unlimited()
-        telegram.context.store.most_pending = 2
-        for text in ("hold gate", "second", "third"):
-            telegram.simulator.deliver(text, channel="1")
-        telegram.simulator.deliver("other", channel="2")
-        await telegram.sent(1)
-        parked = await telegram.context.reader.parked(10)
-        telegram.open("gate")
-        await telegram.sent(3)
-        await telegram.context.store.redrive(parked[0].id)
-        sent = await telegram.sent(4)
-
-    assert [row.reason for row in parked] == ["2 messages of this conversation wait already"]
-    assert sent == ["said other", "said hold gate", "said second", "said third"]
-
-
-# What is answered shortly
-
-
-async def test_while_messages_wait_too_long_the_model_is_not_asked_and_each_is_told_so_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock, model = Clock(), ModelServer()
-    monkeypatch.setattr(house, "SteadyClock", lambda: clock)
-    async with serve(model) as url, bot(tmp_path, model=url, turns=1) as slack:
-        await slack.say("hold one", "D00000001")
-        await slack.running(1)
-        for channel in ("D00000002", "D00000003", "D00000004", "D00000003", "D00000004"):
-            await slack.say("hold two" if channel == "D00000002" else "model?", channel)
-        clock.ahead += 70
-        slack.open("one")
-        await slack.sent(1)
-        clock.ahead += 6  # it has been too long for more than a moment
-        slack.open("two")
-        hurried = await slack.sent(4)
-        asked_meanwhile = len(model.requests)
-        await slack.until(lambda: slack.context.store.waiting() == 0)
-        await slack.say("model now", "D00000003")
-        sent = await slack.sent(5)
-
-    assert hurried == ["said hold one", "said hold two", "Busy. 忙。", "Busy. 忙。"]
-    assert asked_meanwhile == 0
-    assert sent[4:] == ["You said: model now"]
-
-
-def test_a_delay_counts_only_when_it_lasts_and_ends_with_the_first_that_waited_little() -> None:
-    begun = pressure.observed(pressure.Delay(), 61.0, 100.0)
-    lasting = pressure.observed(begun, 90.0, 105.0)
-    still = pressure.observed(lasting, 61.0, 200.0)
-
-    assert (begun.hurried_since, lasting.hurried_since, still.hurried_since) == (0.0, 105.0, 105.0)
-    assert pressure.observed(still, 60.0, 201.0) == pressure.Delay()
-
-
-# Who is slowed down
-
-
-async def test_who_writes_too_much_is_told_once_and_nobody_else_is_concerned(tmp_path: Path) -> None:
-    async with bot(tmp_path, account={"messages_per_minute": 3}) as slack:
-        slack.simulator.unlimited()
-        for number in range(6):
-            await slack.say(f"m{number}", sender="U00000001")
-        await slack.until(lambda: slack.context.store.waiting() == 0)
-        await slack.say("hello", "D00000002", sender="U00000002")
-        sent = await slack.sent(5)
-
-    assert sorted(sent[:3]) == ["said m0", "said m1", "said m2"]
-    assert sent[3].startswith("You are writing faster than I can answer.")
-    assert sent[4:] == ["said hello"]
-
-
-async def test_who_was_too_fast_is_answered_again_a_minute_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Clock()
-    monkeypatch.setattr(house, "SteadyClock", lambda: clock)
-    async with bot(tmp_path, account={"messages_per_minute": 1}) as slack:
-        await slack.say("one")
-        await slack.say("two")
-        await slack.sent(2)
-        clock.ahead += 61
-        await slack.say("three")
-        sent = await slack.sent(3)
-
-    assert [sent[0], sent[2]] == ["said one", "said three"]
-
-
-async def test_sixty_messages_a_minute_are_answered_by_default_and_any_number_of_our_own_callers(
+@pytest.fixture
+def logs() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    telemetry.configure_logs("debug", stream)
+    yield stream
+    structlog.reset_defaults()
+
+
+class Desk:
+    """An open house whose store has the test's clock, and the words of these tests."""
+
+    def __init__(self, context: Context, store: SqliteStore, clock: FakeClock) -> None:
+        self.context = context
+        self.store = store
+        self.clock = clock
+        self._number = 0
+
+    @property
+    def account(self) -> Account:
+        account = self.context.accounts.get("acme")
+        assert account is not None
+        return account
+
+    def event(self, text: str = "hello", *, channel: str = "room", **facts: Any) -> Event:
+        self._number += 1
+        whole: dict[str, Any] = {
+            "key": f"k{self._number}",
+            "account": "acme",
+            "platform": "webhook",
+            "conversation": f"acme/{channel}",
+            "address": Address(account="acme", channel=channel),
+            "sender": Sender(id="kim"),
+            "chat_kind": "group",
+            "message_id": f"m{self._number}",
+            "text": text,
+        }
+        return Event(**{**whole, **facts})
+
+    async def accept(self, *events: Event, surplus: Surplus = "park") -> tuple[Accepted, ...]:
+        times = Times(received=self.clock(), authenticated=self.clock(), parsed=self.clock())
+        return await accept(self.context, self.account, Receipt(events=events, raw=b"{}"), times, surplus=surplus)
+
+    def crowd(self) -> None:
+        """Let so much wait that intake sheds."""
+        self.context = dataclasses.replace(
+            self.context, limits=dataclasses.replace(self.context.limits, crowded=self.store.waiting())
+        )
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Run turns while the context is open."""
+        task = asyncio.create_task(work(self.context))
+        try:
+            yield
+        finally:
+            self.context.stopping.set()
+            await task
+            self.context.stopping.clear()
+
+    async def finished(self, *accepted: Accepted) -> None:
+        for item in accepted:
+            assert await self.store.finished(item.id, 20)
+
+    async def said(self) -> list[str]:
+        """Take what was said since."""
+        deliveries: list[Delivery] = []
+        while taken := await self._taken():
+            deliveries += taken
+        return [delivery.action.message.text for delivery in deliveries if isinstance(delivery.action, Say)]
+
+    async def _taken(self) -> list[Delivery]:
+        deliveries = list(await self.store.take(100))
+        for delivery in deliveries:
+            await self.store.settle(delivery, Settled())
+        return deliveries
+
+    def counted(self, outcome: str) -> float:
+        labels = {"account": "acme", "platform": "webhook", "outcome": outcome}
+        return telemetry.REGISTRY.get_sample_value("dragoman_events_total", labels) or 0.0
+
+
+@pytest.fixture
+async def desk(
     tmp_path: Path,
+    clock: FakeClock,
+    logs: io.StringIO,  # noqa: ARG001 - not to the screen
+) -> AsyncIterator[Desk]:
+    (tmp_path / "own.py").write_text(PLUGIN, encoding="utf-8")
+    account = {"platform": "webhook", "token": TOKEN, "messages_per_minute": 60}
+    written = configuration({"acme": account}, plugins=["own"]) + '[plugin.own]\nuse = "own.py"\n'
+    file = tmp_path / "dragoman.toml"
+    file.write_text(written, encoding="utf-8")
+    installation = load(data=str(tmp_path), configuration=str(file), environ={}, overrides={"port": 0})
+    async with opened(installation) as house:
+        store = await SqliteStore.open(tmp_path / "line.db", clock)
+        context = dataclasses.replace(house.context, store=store, reader=store.reader, clock=clock)
+        yield Desk(context, store, clock)
+        await store.close()
+
+
+async def test_a_trifle_is_acknowledged_and_gone_while_much_waits(desk: Desk) -> None:
+    await desk.accept(desk.event("waiting", mentions_bot=True))
+    shed = desk.counted("shed")
+    desk.crowd()
+
+    accepted = await desk.accept(desk.event(kind="reaction", wants_turn=False))
+
+    assert accepted == ()
+    assert desk.counted("shed") == shed + 1
+
+
+async def test_a_trifle_is_kept_while_little_waits(desk: Desk) -> None:
+    (accepted,) = await desk.accept(desk.event(kind="reaction", wants_turn=False))
+
+    assert await desk.store.reader.status(accepted.id) == "done"
+
+
+async def test_chatter_is_kept_for_the_history_without_a_turn(desk: Desk) -> None:
+    await desk.accept(desk.event(channel="other", mentions_bot=True))
+    shed = desk.counted("shed")
+    desk.crowd()
+
+    (accepted,) = await desk.accept(desk.event("among us"))
+
+    assert await desk.store.reader.status(accepted.id) == "done"
+    assert desk.store.waiting() == 1
+    assert desk.counted("shed") == shed + 1
+    assert [line.text for line in await desk.store.reader.history("acme/room", 10)] == ["among us"]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"mentions_bot": True}, {"chat_kind": "direct"}, {"value": {"reply_to_bot": True}}, {"kind": "action"}],
+    ids=["mention", "direct", "reply", "button"],
+)
+async def test_what_means_the_bot_gets_its_turn_however_much_waits(desk: Desk, facts: dict[str, Any]) -> None:
+    await desk.accept(desk.event(channel="other", mentions_bot=True))
+    desk.crowd()
+
+    (accepted,) = await desk.accept(desk.event(**facts))
+
+    assert await desk.store.reader.status(accepted.id) == "waiting"
+
+
+async def test_an_answer_to_a_question_is_no_chatter(desk: Desk) -> None:
+    asked = await desk.accept(desk.event("/pizza", value={"command": "pizza"}))
+    async with desk.working():
+        await desk.finished(*asked)
+    await desk.accept(desk.event(channel="other", mentions_bot=True))
+    desk.crowd()
+
+    answer = await desk.accept(desk.event("Funghi"))
+    async with desk.working():
+        await desk.finished(*answer)
+
+    assert await desk.said() == ["Which one?", "echo: hello", "Funghi it is"]
+
+
+async def test_what_comes_while_an_earlier_message_is_open_is_no_chatter(desk: Desk) -> None:
+    await desk.accept(desk.event("/pizza", value={"command": "pizza"}))
+    desk.crowd()
+
+    (answer,) = await desk.accept(desk.event("Funghi"))
+
+    assert await desk.store.reader.status(answer.id) == "waiting"
+
+
+async def test_an_edit_is_not_shed_because_the_history_shows_it(desk: Desk) -> None:
+    await desk.accept(desk.event("wrogn", mentions_bot=True, message_id="m"))
+    desk.crowd()
+
+    await desk.accept(desk.event("right", kind="edit", wants_turn=False, message_id="m"))
+
+    assert [line.text for line in await desk.store.reader.history("acme/room", 10)] == ["right"]
+
+
+def test_chatter_where_everything_is_answered_is_none() -> None:
+    event = Event(
+        key="k",
+        account="a",
+        platform="p",
+        conversation="c",
+        address=Address(account="a"),
+        sender=Sender(id="u"),
+        chat_kind="group",
+    )
+
+    assert pressure.chatter(event, {}, Policy())
+    assert not pressure.chatter(event, {}, Policy(answer="always"))
+
+
+async def test_a_chat_that_floods_a_poll_has_its_surplus_parked_and_others_flow(desk: Desk) -> None:
+    desk.store.most_pending = 2
+    parked = desk.counted("parked")
+
+    accepted = await desk.accept(*(desk.event(chat_kind="direct") for _ in range(3)), desk.event(channel="other"))
+
+    assert [item.surplus for item in accepted] == [False, False, True, False]
+    assert [row.id for row in await desk.store.reader.parked(10)] == [f"e{accepted[2].id}"]
+    assert desk.counted("parked") == parked + 1
+
+
+async def test_a_chat_that_floods_a_webhook_is_refused_alone_and_the_rest_is_stored(desk: Desk) -> None:
+    desk.store.most_pending = 1
+    other = desk.event(channel="other")
+    await desk.accept(desk.event())
+
+    with pytest.raises(Crowded):
+        await desk.accept(desk.event(), other, surplus="refuse")
+
+    assert (await desk.accept(other))[0].duplicate
+    assert await desk.store.reader.parked(10) == []
+
+
+async def test_a_refused_chat_is_told_to_come_again_and_others_are_answered(
+    tmp_path: Path,
+    logs: io.StringIO,  # noqa: ARG001 - not to the screen
 ) -> None:
-    accounts: dict[str, dict[str, Any]] = {
-        "chat": {"platform": "telegram", "bot_token": "1:x", "secret_token": "s", "api_base": "http://127.0.0.1:9"},
-        "own": {"platform": "webhook", "token": "t"},
-    }
-    async with running(tmp_path, configuration(accounts)) as service:
-        limits = {account.name: account.messages_per_minute for account in service.house.context.accounts}
+    plugin = "import asyncio\nfrom dragoman import Plugin\nplugin = Plugin('own')\nGO = asyncio.Event()\n"
+    plugin += "@plugin.message()\nasync def answer(turn):\n"
+    plugin += "    turn.text != 'wait' or await GO.wait()\n    turn.text != 'go' or GO.set()\n    turn.say(turn.text)\n"
+    (tmp_path / "own.py").write_text(plugin, encoding="utf-8")
+    account = {"platform": "webhook", "token": TOKEN, "reply_within": 20}
+    text = configuration({"acme": account}, plugins=["own"]) + '[plugin.own]\nuse = "own.py"\n'
+    async with running(tmp_path, text) as service, aiohttp.ClientSession() as session:
+        store: Any = service.house.context.store
+        store.most_pending = 1
 
-    assert (limits["chat"], limits["own"]) == (60, 0)
+        async def post(content: str, chat: str, name: str = "") -> tuple[int, str]:
+            form = {"content": content, "conversation_id": chat, "id": name or content}
+            headers = {"authorization": f"Bearer {TOKEN}"}
+            async with session.post(f"{service.url}/hooks/acme", json=form, headers=headers) as answer:
+                return answer.status, answer.headers.get("retry-after", "")
+
+        first = asyncio.create_task(post("wait", "a"))
+        async with asyncio.timeout(20):
+            while not store.waiting():
+                await asyncio.sleep(0.01)
+        refused = await post("more", "a")
+        other = await post("go", "b")
+        waited = await first
+        again = await post("more", "a")
+
+    assert (refused[0], int(refused[1]) > 0) == (503, True)
+    assert (other[0], waited[0], again[0]) == (200, 200, 200)
 
 
-def test_of_very_many_senders_those_who_are_silent_are_forgotten() -> None:
+def test_turns_are_hurried_when_the_delay_was_too_long_throughout() -> None:
+    delay = pressure.observed(pressure.Delay(), 61, now=100)
+    assert not delay.hurried_since
+    delay = pressure.observed(delay, 90, now=104)
+    assert not delay.hurried_since
+
+    delay = pressure.observed(delay, 70, now=105)
+
+    assert delay.hurried_since == 105
+    assert pressure.observed(delay, 61, now=200).hurried_since == 105
+
+
+def test_one_short_wait_ends_the_hurry_and_begins_the_count_anew() -> None:
+    hurried = pressure.observed(pressure.observed(pressure.Delay(), 61, now=100), 61, now=105)
+
+    calm = pressure.observed(hurried, 60, now=106)
+
+    assert calm == pressure.Delay()
+    assert not pressure.observed(calm, 61, now=107).hurried_since
+
+
+async def test_messages_that_waited_too_long_get_one_excuse_in_each_conversation(desk: Desk) -> None:
+    desk.context = dataclasses.replace(desk.context, limits=dataclasses.replace(desk.context.limits, turns=1))
+    first = await desk.accept(desk.event("first", channel="a", chat_kind="direct"))
+    rest = [
+        *(await desk.accept(desk.event("second", channel="b", chat_kind="direct"))),
+        *(await desk.accept(desk.event("third", channel="c", chat_kind="direct"))),
+    ]
+    desk.clock.advance(70)
+    store: Any = desk.store
+    commit = store.commit
+
+    async def slow(claim: Any, handled: Any) -> None:
+        desk.clock.advance(6)
+        await commit(claim, handled)
+
+    store.commit = slow
+    async with desk.working():
+        await desk.finished(*first, *rest)
+
+    assert await desk.said() == ["echo: first", "busy", "busy"]
+
+
+async def test_an_excuse_is_made_once_until_the_delay_is_over(desk: Desk) -> None:
+    def said(state: dict[str, Any], now: float, since: float) -> tuple[int, dict[str, Any]]:
+        turn = Turn("t", desk.event(), state=state, now=now, hurried_since=since)
+        turn.excuse("busy") if turn.hurried else None
+        return len(turn.effects), turn.state
+
+    first, state = said({}, 110, 100)
+    second, state = said(state, 120, 100)
+    other_time, later = said(state, 510, 500)
+    calm, state = said(state, 130, 0)
+
+    assert (first, second, other_time, calm) == (1, 0, 1, 0)
+    assert "excused" in later
+    assert "excused" not in state
+
+
+async def test_a_sender_who_sends_too_much_is_told_once_a_minute_and_gets_no_turns(desk: Desk) -> None:
+    limited = telemetry.REGISTRY.get_sample_value("dragoman_turns_total", {"platform": "webhook", "outcome": "limited"})
+    many = await desk.accept(*(desk.event(str(number), chat_kind="direct") for number in range(63)))
+    async with desk.working():
+        await desk.finished(*many)
+    said = await desk.said()
+    other = await desk.accept(desk.event("hi", chat_kind="direct", sender=Sender(id="ada"), channel="ada"))
+    desk.clock.advance(60)
+    later = await desk.accept(desk.event("later", chat_kind="direct"))
+    async with desk.working():
+        await desk.finished(*other, *later)
+
+    assert said[:60] == [f"echo: {number}" for number in range(60)]
+    assert len(said) == 61
+    assert "请过一分钟再试" in said[60]
+    assert sorted(await desk.said()) == ["echo: hi", "echo: later"]
+    after = telemetry.REGISTRY.get_sample_value("dragoman_turns_total", {"platform": "webhook", "outcome": "limited"})
+    assert (after or 0) - (limited or 0) == 3
+
+
+def test_the_senders_that_are_counted_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pressure, "REMEMBERED", 2)
     senders = pressure.Senders()
-    assert [senders.count("a", 0.0), senders.count("a", 1.0), senders.count("a", 60.0)] == [1, 2, 1]
+    assert [senders.count(person, 0.0) for person in ("a", "b", "b", "c")] == [1, 1, 2, 1]
 
-    for number in range(pressure.REMEMBERED):
-        senders.count(f"p{number}", 61.0)
+    assert senders.count("b", 1.0) == 3
+    assert senders.count("a", 1.0) == 1
 
-    assert senders.count("a", 62.0) == 1
+
+def test_the_generic_webhooks_callers_are_not_limited(tmp_path: Path) -> None:
+    file = tmp_path / "dragoman.toml"
+    ours = {"platform": "webhook", "token": TOKEN}
+    text = configuration({"ours": ours, "set": {**ours, "messages_per_minute": 5}}, plugins=["echo"])
+    file.write_text(text, encoding="utf-8")
+    installation = load(data=str(tmp_path), configuration=str(file), environ={}, overrides={})
+
+    limits = {
+        account.name: account.messages_per_minute for account in load_accounts(installation, load_plugins(installation))
+    }
+
+    assert (limits["ours"], limits["set"], limits["web"]) == (0, 5, 60)
+
+
+def test_a_clock_that_differs_is_told_once_a_minute(logs: io.StringIO) -> None:
+    watch = SkewWatch()
+    for now, skew in ((0, 60), (1, -3600), (2, -3600), (60.5, 61), (61, 61)):
+        watch.compare("acme", skew, now)
+
+    lines = [line for line in logs.getvalue().splitlines() if "clock.skewed" in line]
+    assert len(lines) == 2
+    assert '"ahead": -3600' in lines[0]

@@ -33,8 +33,9 @@ async def deliver(context: Context) -> None:
         taken = await _take(context, free) if free > 0 else ()
         telemetry.crash.passed("c9") if taken else None
         for delivery in taken:
-            context.sending[delivery.id] = Sending(account=delivery.address.account, until=delivery.until)
-            task = asyncio.create_task(_guarded(context, delivery))
+            sending = Sending(account=delivery.address.account, until=delivery.until)
+            context.sending[delivery.id] = sending
+            task = asyncio.create_task(_guarded(context, delivery, sending))
             running.add(task)
             task.add_done_callback(running.discard)
         if free <= 0:
@@ -59,33 +60,34 @@ async def _take(context: Context, limit: int) -> Sequence[Delivery]:
         return ()
 
 
-async def _guarded(context: Context, delivery: Delivery) -> None:
+async def _guarded(context: Context, delivery: Delivery, sending: Sending) -> None:
     """Deliver once and settle; what an adapter breaks is parked where the operator sees it."""
     try:
         account = context.accounts.get(delivery.address.account)
         if account is None:
-            await _settle(context, delivery, Parked(reason="its account is not configured any more"))
+            await settle(context, delivery, Parked(reason="its account is not configured any more"))
         elif context.clock() > delivery.not_after:
-            await _settle(context, delivery, Parked(reason="too old to be sent by itself"))
+            await settle(context, delivery, Parked(reason="too old to be sent by itself"))
         elif (wait := await context.pacer.wait(delivery, account.rates, context.clock())) > 0:
             pace = Later(after=wait, reason="the platform's pace", attempted=False, paced=True)
-            await _settle(context, delivery, pace)
-        elif not _in_time(context, delivery):
+            await settle(context, delivery, pace)
+        elif not _in_time(context, sending):
             await _hand_back(context, delivery)
         else:
-            await _deliver(context, account, delivery)
+            await _deliver(context, account, delivery, sending)
     except StoreError as away:  # its lease ends by itself, and it was not sent
         log.error("delivery.interrupted", delivery=delivery.id, reason=str(away))
     except Exception as error:  # noqa: BLE001 - the outer loop: an adapter's bug must not stop the others
         log.error("delivery.broke", delivery=delivery.id, error=telemetry.where(error))
-        await _settle(context, delivery, Parked(reason=f"the adapter broke: {type(error).__name__}"))
+        await settle(context, delivery, Parked(reason=f"the adapter broke: {type(error).__name__}"))
     finally:
-        context.sending.pop(delivery.id, None)
+        if context.sending.get(delivery.id) is sending:  # else its lease ended, and we took it anew meanwhile
+            del context.sending[delivery.id]
 
 
-def _in_time(context: Context, delivery: Delivery) -> bool:
+def _in_time(context: Context, sending: Sending) -> bool:
     """Tell whether a send that starts now ends within its lease: a platform cannot fence a late one off for us."""
-    return context.clock() <= context.sending[delivery.id].until - ROOM
+    return context.clock() <= sending.until - ROOM
 
 
 async def _hand_back(context: Context, delivery: Delivery) -> None:
@@ -94,7 +96,7 @@ async def _hand_back(context: Context, delivery: Delivery) -> None:
     await context.store.hand_back([delivery])
 
 
-async def _settle(context: Context, delivery: Delivery, decision: Decision) -> bool:
+async def settle(context: Context, delivery: Delivery, decision: Decision) -> bool:
     """Record what came of a delivery, however long the store is away: what was sent must not be sent again."""
     while True:
         try:
@@ -104,22 +106,22 @@ async def _settle(context: Context, delivery: Delivery, decision: Decision) -> b
             await asyncio.sleep(POLL)
 
 
-async def _deliver(context: Context, account: Account, delivery: Delivery) -> None:
+async def _deliver(context: Context, account: Account, delivery: Delivery, sending: Sending) -> None:
     began = context.clock()
-    outcome = await _perform(context, account, delivery)
+    outcome = await _perform(context, account, delivery, sending)
     telemetry.crash.passed("c10")
     window = account.adapter.capabilities.idempotent_send
     decision = retry.decide(delivery, outcome, window, context.clock(), random.random)
-    mine = await _settle(context, delivery, decision)
+    mine = await settle(context, delivery, decision)
     telemetry.crash.passed("c11")
     if mine:
         _report(account, delivery, decision, began, context.clock())
 
 
-async def _perform(context: Context, account: Account, delivery: Delivery) -> Outcome:
+async def _perform(context: Context, account: Account, delivery: Delivery, sending: Sending) -> Outcome:
     exchange = account.adapter.send(delivery, context.accounts.known(account))
     try:
-        return await context.client.perform(account, exchange, lambda: _in_time(context, delivery))
+        return await context.client.perform(account, exchange, lambda: _in_time(context, sending))
     except NoAnswer as silence:
         return Unsure(reason=silence.reason) if silence.sent else Retry(reason=silence.reason)
     except CredentialRefused as error:

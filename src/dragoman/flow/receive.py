@@ -19,6 +19,7 @@ from dragoman.errors import Crowded, Forged, Malformed, Stale, StoreAway, Undeco
 from dragoman.flow import pressure
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context
+from dragoman.flow.deliver import settle
 from dragoman.model import Delivery, Event, Message, Say
 from dragoman.store.base import Accepted, Parked, Settled, Surplus, Times
 from dragoman.wire import Http, Response, json_response
@@ -244,6 +245,6 @@ async def written(context: Context, account: Account, answer: Answer, *, began: 
     now = context.clock()
     for delivery in answer.deliveries:
         unsure = Parked(reason="unsure: the connection closed while the response was written")
-        await context.store.settle(delivery, Settled() if ended else unsure)
+        await settle(context, delivery, Settled() if ended else unsure)
         telemetry.deliveries.labels(account.platform, "sent" if ended else "parked").inc()
         telemetry.reply_seconds.labels(account.platform).observe(max(0.0, now - delivery.received_at))

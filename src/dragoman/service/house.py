@@ -63,11 +63,10 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
     """Open store, client, plugins and accounts, and close them in order."""
     settings = installation.settings
     installation.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    steady = SteadyClock()
+    steady, disk = SteadyClock(), Disk(installation.data)
     loaded = load_plugins(installation)
     load_accounts(installation, loaded)  # refuse a wrong configuration before anything is opened
     async with contextlib.AsyncExitStack() as stack:
-        disk = Disk(installation.data)
         store = await open_store(installation, steady, disk)
         stack.push_async_callback(store.close)
         store.most_waiting = settings.most_waiting

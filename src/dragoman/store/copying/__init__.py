@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Final, Literal
 
 from dragoman.errors import ConfigError, StoreDamaged
-from dragoman.store.copying.place import Mark, Place, Source, Target
+from dragoman.store.copying.place import SAME, Mark, Outdated, Place, Source, Target
 from dragoman.store.copying.tables import LANE, OUTBOX, TABLES, Row, Sum, Table, weight
 
 BATCH: Final = 5_000
@@ -43,7 +43,7 @@ async def copy(origin: Place, goal: Place, watch: Watch) -> Copied:
     `StoreDamaged` when the sides differ in the end, and `StoreAway`.
     """
     if (origin.path, origin.url) == (goal.path, goal.url):
-        raise ConfigError("TO", "", "is the same store as FROM")
+        raise ConfigError("TO", "", SAME)
     async with (
         _driver(origin).source(origin) as source,
         _driver(goal).target(goal, source.identity) as target,
@@ -77,7 +77,10 @@ async def _copy(source: Source, target: Target, table: Table, watch: Watch) -> N
     watch("copy", table.name, done, total)
     async with contextlib.aclosing(_batches(source, table, mark)) as batches:
         async for batch in batches:
-            await target.add(table, batch)
+            try:
+                await target.add(table, batch)
+            except Outdated as error:
+                raise await _differs(source, target, {table: "other rows than when the copy began"}) from error
             done += len(batch)
             watch("copy", table.name, done, total)
 
@@ -99,20 +102,24 @@ async def _batches(source: Source, table: Table, mark: Mark) -> AsyncGenerator[l
 async def _compare(source: Source, target: Target, watch: Watch) -> dict[str, tuple[int, str]]:
     """Count and sum up every table on both sides; what differs is copied anew the next time."""
     sums: dict[str, tuple[int, str]] = {}
-    differing: list[tuple[Table, int, int]] = []
+    differing: dict[Table, str] = {}
     for table in TABLES:
         total = await source.count(table)
         ours, theirs = await _sum(source, table), await _sum(target, table)
         watch("compare", table.name, ours.rows, total)
         sums[table.name] = (ours.rows, ours.checksum)
         if (ours.rows, ours.checksum) != (theirs.rows, theirs.checksum):
-            differing.append((table, ours.rows, theirs.rows))
+            differing[table] = f"{ours.rows} rows, {theirs.rows} copied"
     if differing:
-        tables = [table for table, _, _ in differing]
-        await target.empty([*tables, LANE] if OUTBOX in tables else tables)
-        words = ", ".join(f"{table.name} ({here} rows, {there} copied)" for table, here, there in differing)
-        raise StoreDamaged(f"{target.name} differs from {source.name}: {words}; run the same copy again")
+        raise await _differs(source, target, differing)
     return sums
+
+
+async def _differs(source: Source, target: Target, tables: Mapping[Table, str]) -> StoreDamaged:
+    """Have these tables copied anew the next time; returns what to raise."""
+    await target.empty([*tables, LANE] if OUTBOX in tables else [*tables])
+    words = ", ".join(f"{table.name} ({how})" for table, how in tables.items())
+    return StoreDamaged(f"{target.name} differs from {source.name}: {words}; run the same copy again")
 
 
 async def _sum(place: Source, table: Table) -> Sum:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
-from dragoman.errors import ConfigError
+from dragoman.errors import ConfigError, StoreError
 from dragoman.model import Secret
 from dragoman.store.copying.tables import Row, Table
 
@@ -75,6 +75,13 @@ class Mark:
     rows: int = 0
 
 
+SAME: Final = "is the same store as FROM"
+
+
+class Outdated(StoreError):
+    """Rows that were copied contradict those that the source has now: it has been used since."""
+
+
 class Source(Protocol):
     """A store that no service runs on, and none can start on while we read it."""
 
@@ -99,7 +106,7 @@ class Target(Source, Protocol):
     """How far an interrupted copy came, by table."""
 
     async def add(self, table: Table, rows: Sequence[Row]) -> None:
-        """Add rows, and note the last one, in one transaction."""
+        """Add rows, and note the last one, in one transaction; raises `Outdated`."""
 
     async def empty(self, tables: Sequence[Table]) -> None:
         """Forget what was copied of these tables, so that they are copied anew."""

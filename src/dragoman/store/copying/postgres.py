@@ -10,21 +10,24 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from dragoman.errors import ConfigError, StoreError, StoreLocked
-from dragoman.store.copying.place import Mark, Place
+from dragoman.store.copying.place import SAME, Mark, Outdated, Place
 from dragoman.store.copying.tables import LANE, OUTBOX, TABLES, Row, Table, plain, shipped
 from dragoman.store.postgres import ALIVE, opening
 from dragoman.store.postgres.pool import CONNECT, Pool, refused, session_settings, told
 
-PREFETCH: Final = 200
+PREFETCH: Final = 500
 """Rows that the server sends at once."""
+PREFETCH_RAW: Final = 50
+"""The same of payloads, which may be large."""
 PATIENCE: Final = 5.0
 """Seconds that a service that is just starting, or the end of a killed copy, is waited for."""
 LANES: Final = """(
     SELECT o.conversation, o.account, o.waiting, o.holder,
-        CASE WHEN o.holder IS NULL THEN coalesce(lane.ready_at, 0) END AS ready_at
-    FROM (SELECT conversation, min(account) AS account, count(*) AS waiting,
-                 min(id) FILTER (WHERE state = 'sending') AS holder
+        CASE WHEN o.holder IS NULL THEN greatest(lane.ready_at, head.withheld_until) END AS ready_at
+    FROM (SELECT conversation, min(account) AS account, count(*) AS waiting, min(id) AS head,
+                 max(id) FILTER (WHERE state = 'sending') AS holder
           FROM outbox WHERE state IN ('pending', 'sending') GROUP BY conversation) AS o
+    JOIN outbox AS head ON head.id = o.head
     LEFT JOIN lane ON lane.conversation = o.conversation
 ) AS lane"""
 """The lanes of a source, with every send ended; a target has them like this in its table."""
@@ -65,12 +68,17 @@ async def source(place: Place) -> AsyncIterator["PostgresSource"]:
 async def target(place: Place, origin: str) -> AsyncIterator["PostgresTarget"]:
     """Connect for filling from `origin`, or going on with that; raises `ConfigError`, `StoreLocked`, `StoreAway`."""
     async with _connected(place) as connection:
+        identity = await connection.fetchval(IDENTITY)
+        if identity is None:
+            raise ConfigError(place.name, "", "its schema does not exist", "CREATE SCHEMA makes it")
+        if identity == origin:
+            raise ConfigError("TO", "", SAME)
         begun = await _has(connection, "copying")
         if not begun:
             await _migrate(place)
         await _hold(connection, place.name)
         await _check_schema(connection, place.name)
-        filling = PostgresTarget(connection, place.name, await connection.fetchval(IDENTITY))
+        filling = PostgresTarget(connection, place.name, identity)
         await filling.alone()
         if not begun:
             await filling.check_empty()
@@ -153,7 +161,8 @@ class PostgresSource:
         placeholders = [f"${number}" for number in range(1, len(table.key) + 1)]
         statement = table.select(placeholders, source=self._from(table), after=bool(after))
         async with self._connection.transaction(readonly=True):
-            async for row in self._connection.cursor(statement, *after, prefetch=PREFETCH):
+            prefetch = PREFETCH_RAW if "raw" in table.columns else PREFETCH
+            async for row in self._connection.cursor(statement, *after, prefetch=prefetch):
                 yield tuple(row)
 
     async def alone(self) -> None:
@@ -193,7 +202,7 @@ class PostgresTarget(PostgresSource):
         self.marks = {name: Mark(after=json.loads(after), rows=rows) for _, name, after, rows in found}
 
     async def add(self, table: Table, rows: Sequence[Row]) -> None:
-        """Add rows, and note the last one, in one transaction."""
+        """Add rows, and note the last one, in one transaction; raises `Outdated`."""
         columns = [*table.columns, "until"] if table is OUTBOX else list(table.columns)
         state = table.columns.index("state") if table is OUTBOX else 0
         records = (
@@ -201,9 +210,12 @@ class PostgresTarget(PostgresSource):
             for row in rows
         )
         mark = (json.dumps(table.key_of(rows[-1])), len(rows), table.name)
-        async with self._connection.transaction():
-            await self._connection.copy_records_to_table(table.name, records=records, columns=columns)
-            await self._connection.execute("UPDATE copying SET after = $1, rows = rows + $2 WHERE name = $3", *mark)
+        try:
+            async with self._connection.transaction():
+                await self._connection.copy_records_to_table(table.name, records=records, columns=columns)
+                await self._connection.execute("UPDATE copying SET after = $1, rows = rows + $2 WHERE name = $3", *mark)
+        except asyncpg.UniqueViolationError as error:
+            raise Outdated from error
 
     async def empty(self, tables: Sequence[Table]) -> None:
         """Forget what was copied of these tables, so that they are copied anew."""
@@ -214,8 +226,8 @@ class PostgresTarget(PostgresSource):
 
     async def finish(self) -> None:
         """Let new rows be numbered after the copied ones, and services start."""
+        await self._connection.execute("ANALYZE " + ", ".join(table.name for table in TABLES))
         async with self._connection.transaction():
             for name, largest in SEQUENCES.items():
                 await self._connection.execute(NUMBER_ON.format(name=name, largest=largest))
             await self._connection.execute("DROP TABLE copying")
-        await self._connection.execute("ANALYZE " + ", ".join(table.name for table in TABLES))

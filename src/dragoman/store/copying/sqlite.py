@@ -10,15 +10,15 @@ from typing import Any, Final
 import apsw
 
 from dragoman.errors import ConfigError, StoreAway, StoreDamaged, StoreLocked
-from dragoman.store.copying.place import Mark, Place
+from dragoman.store.copying.place import SAME, Mark, Outdated, Place
 from dragoman.store.copying.tables import LANE, OUTBOX, TABLES, Row, Table, shipped
 from dragoman.store.sqlite import opening
 
 LANES: Final = """(
     SELECT o.conversation, o.account, o.waiting, o.holder,
         CASE WHEN o.holder IS NULL THEN coalesce(head.ready_at, head.withheld_until) END AS ready_at
-    FROM (SELECT conversation, account, count(*) AS waiting, min(id) AS head,
-                 min(CASE WHEN state = 'sending' THEN id END) AS holder
+    FROM (SELECT conversation, min(account) AS account, count(*) AS waiting, min(id) AS head,
+                 max(CASE WHEN state = 'sending' THEN id END) AS holder
           FROM outbox WHERE state IN ('pending', 'sending') GROUP BY conversation) AS o
     JOIN outbox AS head ON head.id = o.head
 ) AS lane"""
@@ -43,12 +43,18 @@ async def source(place: Place) -> AsyncIterator["SqliteSource"]:
         if found != "ok":
             raise StoreDamaged(f"{place.name} is damaged: {found}; restore it from a backup")
         _check_schema(connection, place.name)
-        yield SqliteSource(connection, place.name, f"sqlite {place.path.resolve()} {place.path.stat().st_ino}")
+        yield SqliteSource(connection, place.name, _identity(place.path))
+
+
+def _identity(path: Path) -> str:
+    return f"sqlite {path.resolve()} {path.stat().st_ino}"
 
 
 @contextlib.asynccontextmanager
 async def target(place: Place, origin: str) -> AsyncIterator["SqliteTarget"]:
     """Open a file to be filled from `origin`, or go on with one; raises `ConfigError` or `StoreLocked`."""
+    if place.path.exists() and _identity(place.path) == origin:
+        raise ConfigError("TO", "", SAME)
     partial = place.path.with_name(place.path.name + ".copying")
     try:
         place.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -70,7 +76,7 @@ def _told(name: str) -> Iterator[None]:
     """Word the driver's errors."""
     try:
         yield
-    except (apsw.NotADBError, apsw.CorruptError) as error:
+    except (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError) as error:
         raise StoreDamaged(f"{name} is damaged: {error}; restore it from a backup") from error
     except apsw.Error as error:
         raise StoreAway(f"{name}: the database refused: {error}") from error
@@ -186,7 +192,13 @@ class SqliteTarget(SqliteSource):
         self.marks = {name: Mark(after=json.loads(after), rows=rows) for _, name, after, rows in found}
 
     async def add(self, table: Table, rows: Sequence[Row]) -> None:
-        """Add rows, and note the last one, in one transaction."""
+        """Add rows, and note the last one, in one transaction; raises `Outdated`."""
+        try:
+            self._add(table, rows)
+        except apsw.ConstraintError as error:
+            raise Outdated from error
+
+    def _add(self, table: Table, rows: Sequence[Row]) -> None:
         with self._connection:
             if table is LANE:
                 lanes = [dict(zip(table.columns, row, strict=True)) for row in rows]
@@ -208,7 +220,7 @@ class SqliteTarget(SqliteSource):
     async def finish(self) -> None:
         """Give the file its own name, all of it on the disk."""
         self._connection.execute("DROP TABLE copying")
-        self._connection.pragma("wal_checkpoint(TRUNCATE)")
+        self._connection.pragma("wal_checkpoint", "TRUNCATE")
         self._connection.close()
         _remove(self._path)
         self._partial.rename(self._path)

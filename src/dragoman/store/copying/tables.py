@@ -15,9 +15,11 @@ from dragoman import crypto
 from dragoman.store.named import numbered
 
 Row = tuple[Any, ...]
+NUL_SIGN: Final = "\u2400"
+_encode: Final = msgspec.json.Encoder().encode
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Table:
     """A table by its columns; `read` words those that are not read as they lie there."""
 
@@ -42,6 +44,12 @@ def _table(name: str, key: str, columns: str, **read: str) -> Table:
     return Table(name=name, key=tuple(key.split()), columns=tuple(columns.split()), read=read)
 
 
+WAITING_SINCE: Final = """coalesce((
+    SELECT accepted_at FROM inbox
+    WHERE inbox.conversation = conversation.id AND inbox.id >= conversation.head AND status = 'waiting'
+    ORDER BY inbox.id LIMIT 1
+), 0.0)"""
+"""When what was claimed is ready again: since its event came, the same on both sides."""
 LANE: Final = _table("lane", "conversation", "conversation account waiting ready_at holder")
 """On SQLite it is no table: the head row of a conversation's outbox has its `ready_at`."""
 OUTBOX: Final = _table(
@@ -62,7 +70,7 @@ TABLES: Final = (
         "conversation",
         "id",
         "id account state pending head ready_at because fence started errors",
-        ready_at="CASE WHEN because = 'leased' THEN 0.0 ELSE ready_at END",
+        ready_at=f"CASE WHEN because = 'leased' THEN {WAITING_SINCE} ELSE ready_at END",
         because="CASE WHEN because = 'leased' THEN '' ELSE because END",
     ),
     OUTBOX,
@@ -95,13 +103,13 @@ class Sum:
 
 
 def _canonical(row: Row) -> bytes:
-    """Write a row as every database that holds it would."""
-    return msgspec.json.encode([plain(value) for value in row])
+    """Write a row as every database that holds it would; a NUL is written like the sign for it."""
+    return _encode(row).replace(rb"\u0000", NUL_SIGN.encode())
 
 
 def plain(value: Any) -> Any:
     """Show a text's NUL by the sign for it: PostgreSQL can hold no other."""
-    return value.replace("\0", "\u2400") if isinstance(value, str) and "\0" in value else value
+    return value.replace("\0", NUL_SIGN) if isinstance(value, str) and "\0" in value else value
 
 
 def weight(row: Row) -> int:

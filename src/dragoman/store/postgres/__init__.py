@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from dragoman import telemetry
 from dragoman.adapter import Receipt
-from dragoman.errors import StoreAway, StoreError
+from dragoman.errors import LostLease, StoreAway, StoreError
 from dragoman.model import Delivery
 from dragoman.store.base import (
     MOST_PENDING,
@@ -41,6 +41,8 @@ LOOK_AGAIN: Final = 0.25
 """Seconds after which a waiter looks at the row itself, should the hint not come."""
 RESOLVE: Final = 20.0
 """Seconds that an unanswered commit is resolved for: less than its claim's lease."""
+STOP: Final = 5.0
+"""Seconds that what is under way gets when the store is closed."""
 COUNT: Final = 1.0
 """Seconds between two counts of what waits."""
 ALIVE: Final = 15.0
@@ -78,7 +80,7 @@ class PostgresStore:
         self._lost_sends = False
         self._taking = asyncio.Lock()
         self._accepting = Group(self._accept)
-        self._committing = Group(self._commit)
+        self._committing = Group(self._commit_each)
         self._settling = Group(self._settle)
 
     @classmethod
@@ -107,8 +109,7 @@ class PostgresStore:
 
     async def close(self) -> None:
         """Finish what is queued and let the connections go."""
-        for group in (self._accepting, self._committing, self._settling):
-            await group.idle()
+        await asyncio.gather(*(group.close(STOP) for group in (self._accepting, self._committing, self._settling)))
         if self._bell is not None:
             await self._bell.close()
         if self._counting is not None:
@@ -240,6 +241,22 @@ class PostgresStore:
         self._over(handled.id, tell=claim.events[0].event.hold > 0)
         if handled.outgoing:
             self._wake("deliver")
+
+    async def _commit_each(self, endings: Sequence[inbox.Ending]) -> Sequence[int | Exception]:
+        """Commit turns together, of a conversation the one with the newest fence only: the others lost it."""
+        newest: dict[str, inbox.Ending] = {}
+        for ending in endings:
+            rival = newest.setdefault(ending.claim.conversation, ending)
+            if ending.claim.fence > rival.claim.fence:
+                newest[ending.claim.conversation] = ending
+        chosen = list(newest.values())
+        results = dict(zip(_names(chosen), await self._commit(chosen), strict=True))
+        return [
+            results[ending.claim.conversation]
+            if newest[ending.claim.conversation] is ending
+            else LostLease(f"{ending.claim.conversation} was taken over")
+            for ending in endings
+        ]
 
     async def _commit(self, endings: Sequence[inbox.Ending]) -> Sequence[int | Exception]:
         """Commit turns; when no answer comes, look whether it happened, as long as the claims may hold."""

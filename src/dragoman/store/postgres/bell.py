@@ -88,7 +88,7 @@ class Bell:
             return
         self._next.wakes += [wake for wake in wakes if wake not in self._next.wakes]
         self._next.over += [over] if over else []
-        self._next.told += [told] if told else []
+        self._next.told += [plain] if (plain := told.encode(errors="ignore").decode()) else []
         if self._ringing is None or self._ringing.done():
             self._ringing = asyncio.create_task(self._ring())
 
@@ -134,10 +134,13 @@ class Bell:
         )
         try:
             channel = await connection.fetchval("SELECT 'dragoman_' || current_schema()")
+            closed = asyncio.Event()
+            connection.add_termination_listener(lambda _: closed.set())
             await connection.add_listener(channel, self._heard)
             self._gap()
-            while True:
-                await asyncio.sleep(ALIVE)
+            while not closed.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(closed.wait(), ALIVE)
                 await connection.fetchval("SELECT 1")
         finally:
             connection.terminate()

@@ -35,30 +35,44 @@ class Group(Generic[I, R]):
             self._task = asyncio.create_task(self._drain())
         return await future
 
-    async def idle(self) -> None:
-        """Wait until nothing is under way."""
-        while self._task is not None and not self._task.done():
-            await asyncio.wait({self._task})
+    async def close(self, seconds: float) -> None:
+        """Let what is under way end, for so many seconds; what is not done then fails as `StoreAway`."""
+        if self._task is not None:
+            _, late = await asyncio.wait({self._task}, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for _, future in self._waiting:
+            if not future.done():
+                future.set_exception(StoreAway("the store is closed"))
+        self._waiting = []
 
     async def _drain(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
-            results = await self._results([item for item, _ in batch])
-            for (_, future), result in zip(batch, results, strict=True):
-                if future.done():
-                    continue
-                if isinstance(result, Exception):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
+            results: Sequence[R | Exception] = [StoreAway("the store is closed")] * len(batch)
+            try:
+                results = await self._results([item for item, _ in batch])
+            finally:
+                _answer([future for _, future in batch], results)
 
     async def _results(self, items: Sequence[I]) -> Sequence[R | Exception]:
         """Run items together; when one of them is unfit, each alone, so that it fails alone."""
         try:
             return await self._run(items)
-        except Unfit as error:
+        except (Unfit, UnicodeError) as error:  # what cannot even be written for the database is as unfit
             if len(items) == 1:
                 return [error]
             return [result for item in items for result in await self._results([item])]
         except Exception as error:  # noqa: BLE001 - the group's outer loop: the failure goes to who asked
             return [error] * len(items)
+
+
+def _answer(futures: Sequence["asyncio.Future[R]"], results: Sequence[R | Exception]) -> None:
+    for future, result in zip(futures, results, strict=True):
+        if future.done():
+            continue
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

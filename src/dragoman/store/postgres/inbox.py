@@ -19,6 +19,8 @@ LEASE: Final = 30.0
 """Seconds that a claim holds without being renewed."""
 CRASHES: Final = 3
 ERRORS: Final = 5
+FAR: Final = 1000
+"""Numbers between where a conversation's head is looked for and where it is, from which on the row is brought up."""
 LOOKS: Final = 5
 """Times that conversations are looked for before their rows are given up as deleted under us."""
 
@@ -207,7 +209,10 @@ async def claim(pool: Pool, limit: int, owner: str, *, suspects: bool) -> Claims
     names, heads = [row[0] for row in leased], [row[5] for row in leased]
     found = {row[0]: row for row in await pool.rows("head_events", conversations=names, heads=heads)}
     for row in leased:
-        await _sort(pool, claims, row, found.get(row[0]))
+        head = found.get(row[0])
+        if head is not None and head[1] - row[5] > FAR:
+            await _bring_up(pool, row[0], row[2])
+        await _sort(pool, claims, row, head)
     return claims
 
 
@@ -236,6 +241,16 @@ async def _sort(pool: Pool, claims: Claims, leased: Any, head: Any) -> None:
         )
         return
     claims.suspect = "" if claims.suspect == conversation else claims.suspect
+
+
+async def _bring_up(pool: Pool, conversation: str, fence: int) -> None:
+    """Note where the head is, so that what is done is not read again at each turn."""
+
+    async def work(session: Session) -> None:
+        if await session.one("lock_claim", conversation=conversation, fence=fence) is not None:
+            await session.rows("bring_up_head", conversation=conversation)
+
+    await pool.transact(work)
 
 
 async def _settle_pending(pool: Pool, conversation: str, fence: int) -> None:

@@ -5,7 +5,7 @@ import random
 from typing import Final
 
 from dragoman import crypto
-from dragoman.errors import StoreAway, StoreDamaged
+from dragoman.errors import StoreAway, StoreDamaged, StoreRefused
 from dragoman.store.named import numbered
 from dragoman.store.postgres.pool import Pool, Session
 
@@ -26,7 +26,8 @@ async def migrate(pool: Pool) -> None:
     """Bring the schema up under an advisory lock, all of it or nothing.
 
     A schema that is newer than we are is used as it is: migrations only add, and the release before runs on them.
-    Raises `StoreDamaged` when a migration is not the one that we ship, `StoreAway`.
+    Raises `StoreDamaged` when a migration is not the one that we ship, `StoreRefused` where there is no schema to be in,
+    `StoreAway`.
     """
     for _ in range(int(PATIENCE)):
         if await pool.transact(_locked):
@@ -38,6 +39,8 @@ async def migrate(pool: Pool) -> None:
 async def _locked(session: Session) -> bool:
     """Migrate if the lock is free; False when another replica has it. The transaction's end lets it go."""
     held = await session.ask("SELECT pg_try_advisory_xact_lock($1, hashtext(current_schema()))", LOCK)
+    if held[0][0] is None:
+        raise StoreRefused("has no schema of its search_path: create it first")
     if not held[0][0]:
         return False
     if (await session.ask(COPYING))[0][0]:

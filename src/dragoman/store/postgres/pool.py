@@ -187,14 +187,21 @@ class Unfit(StoreAway):
     """A value that the database cannot hold: whoever shares a transaction with it is tried again without it."""
 
 
-AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, UnicodeError)
+AWAY: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # so is a server named that takes no writes
+    OSError,
+    TimeoutError,
+    UnicodeError,
+)
 
 
 def away(error: BaseException) -> StoreAway:
     """Word an error of the driver without the row's values."""
     if isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError):
         return Collision(f"the database says {type(error).__name__}")
-    if isinstance(error, asyncpg.DataError | UnicodeError):
+    if isinstance(error, asyncpg.DataError | asyncpg.ProgramLimitExceededError | UnicodeError):
         return Unfit(f"the database cannot hold a value: {type(error).__name__}")
     if isinstance(error, asyncpg.PostgresError):
         return StoreAway(f"the database says {type(error).__name__} ({error.sqlstate})")

@@ -106,6 +106,13 @@ CROSS JOIN LATERAL (
 -- name: lock_claim
 SELECT head FROM conversation WHERE id = :conversation AND fence = :fence FOR NO KEY UPDATE;
 
+-- name: bring_up_head
+-- Under the row's lock, by a statement of its own: an event that is being put back lowers the head after us.
+UPDATE conversation c SET head = coalesce((
+    SELECT i.id FROM inbox i WHERE i.conversation = c.id AND i.id >= c.head AND i.status = 'waiting'
+    ORDER BY i.id LIMIT 1), c.head)
+WHERE c.id = :conversation;
+
 -- name: settle_pending
 -- Nothing was found to do: count again, under the row's lock.
 UPDATE conversation c SET pending = w.many, head = coalesce(w.first, head), because = '', owner = '',
@@ -245,15 +252,17 @@ WHERE id = ANY(:ids::bigint[]) AND taker = :owner AND state = 'sending' RETURNIN
 SELECT conversation FROM lane WHERE conversation = ANY(:conversations::text[]) ORDER BY conversation FOR NO KEY UPDATE;
 
 -- name: free_lanes
--- After deliveries were settled, put off or handed back: their lanes go on when the one under way was among them.
+-- After deliveries were settled, put off or handed back: their lanes go on when the one under way was among them,
+-- and no other is (two held requests may each have fetched replies).
 WITH freed AS (
-    SELECT conversation, count(*) FILTER (WHERE gone) AS gone, array_agg(id) AS ids, max(at) AS at
+    SELECT conversation, count(*) FILTER (WHERE gone) AS gone, array_agg(id) AS ids, max(at) AS at,
+        (SELECT max(o.id) FROM outbox o WHERE o.conversation = t.conversation AND o.state = 'sending') AS under_way
     FROM unnest(:ids::bigint[], :conversations::text[], :gone::boolean[], :at::float8[]) AS t (id, conversation, gone, at)
     GROUP BY conversation
 )
 UPDATE lane l SET waiting = l.waiting - freed.gone,
-    holder = CASE WHEN l.holder = ANY(freed.ids) THEN NULL ELSE l.holder END,
-    ready_at = CASE WHEN l.holder IS NOT NULL AND NOT l.holder = ANY(freed.ids) THEN l.ready_at
+    holder = freed.under_way,
+    ready_at = CASE WHEN freed.under_way IS NOT NULL THEN NULL
                     WHEN l.waiting - freed.gone > 0 THEN freed.at END
 FROM freed WHERE l.conversation = freed.conversation;
 
