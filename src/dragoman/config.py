@@ -92,7 +92,7 @@ class Settings:
     store_connections: int = setting("Connections to PostgreSQL that this process opens, at most (2 to 50).", default=4)
     cache: Cache = setting("The shared cache.", default=Cache())
     encryption_key: Secret = setting(
-        "Key for the tokens that platforms granted, the same on all replicas (empty: one of its own in the data folder).",
+        "Key for the tokens that platforms granted, the same on all replicas (empty: our own, in the data folder).",
         default=Secret(),
     )
     most_waiting: int = setting(

@@ -63,6 +63,7 @@ def unwilling(_random: random.Random, _replicas: int) -> tuple[Fault, ...]:
 MOODY: Final = (model_server.hang, model_server.status(529), model_server.garbage(), model_server.cut) * 2
 
 FIXED: Final = (
+    Scenario(name="suspended-worker", timeline=at(3.0, faults.suspend(0, 36.0)), load=ASLEEP, stores=PG),
     Scenario(name="crash-points", timeline=crash_points),
     Scenario(
         name="poller-dies",
@@ -86,9 +87,7 @@ FIXED: Final = (
     Scenario(name="moody-model", timeline=at(1.0, faults.model(*MOODY), faults.kill(0))),
     Scenario(name="poison", timeline=at(1.0, faults.poison()), bound=Bound(parked=1)),
     Scenario(name="duplicates", timeline=at(1.0, faults.duplicates(2_000)), load=BOTH),
-    Scenario(name="suspended-worker", timeline=at(3.0, faults.suspend(0, 36.0)), load=ASLEEP, stores=PG),
     Scenario(name="database-restarts", timeline=at(1.0, faults.restart_database(4, 2.0, 4.0)), stores=PG),
-    Scenario(name="database-away", timeline=at(2.0, faults.restart_database(1, 0.0, 0.1, down=8.0)), stores=PG),
     Scenario(
         name="partition",
         timeline=at(2.0, faults.network(0, 20.0, stall=True, on="both", interrupts=1)),
@@ -99,7 +98,6 @@ FIXED: Final = (
         timeline=at(1.0, faults.resets(0, 8, 0.5, 1.5), faults.network(1, 6.0, cut_after=20_000, on="both")),
         stores=PG,
     ),
-    Scenario(name="slow-database", timeline=at(1.0, faults.network(-1, 6.0, latency=0.4, on="both")), stores=PG),
     Scenario(
         name="roles-apart",
         timeline=random_kills(2, 2.0, 6.0),
@@ -110,6 +108,8 @@ FIXED: Final = (
 """What `make faults` runs, on both stores where both apply."""
 
 LONG: Final = (
+    Scenario(name="database-away", timeline=at(2.0, faults.restart_database(1, 0.0, 0.1, down=8.0)), stores=PG),
+    Scenario(name="slow-database", timeline=at(1.0, faults.network(-1, 6.0, latency=0.4, on="both")), stores=PG),
     Scenario(name="kills-for-ten-minutes", timeline=random_kills(80, 3.0, 8.0)),
     Scenario(
         name="database-restarts-for-ten-minutes",

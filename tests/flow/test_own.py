@@ -13,14 +13,16 @@ import pytest
 import structlog
 from tests.store.conftest import server
 
-from dragoman.adapter import Adapter, Capabilities
+from dragoman.adapter import Adapter, Capabilities, Known, Payload, Receipt
 from dragoman.engine.route import Policy
 from dragoman.flow import own as owning
 from dragoman.flow.account import Account, Accounts
 from dragoman.flow.context import Context
 from dragoman.flow.own import own
+from dragoman.model import Delivery
 from dragoman.store.postgres import PostgresStore
 from dragoman.testing.proxy import Proxy, proxied
+from dragoman.wire import Exchange, Outcome
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -34,6 +36,12 @@ class Shared(Adapter):
 
     def connection(self) -> str:
         return "one token"
+
+    def parse(self, payload: Payload, known: Known) -> Receipt:
+        raise NotImplementedError
+
+    def send(self, delivery: Delivery, known: Known) -> Exchange[Outcome]:
+        raise NotImplementedError
 
 
 class Owners:

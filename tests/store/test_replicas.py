@@ -1,4 +1,4 @@
-"""Several replicas on one schema, all at once: at the end the tables agree, and every conversation was served in order."""
+"""Several replicas on one schema, all at once: at the end the tables agree, and all was answered in order."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ REPLICAS: Final = 3
 CONVERSATIONS: Final = 7
 EACH: Final = 12
 """Messages of a conversation."""
-PATIENCE: Final = 40.0
+PATIENCE: Final = 20.0
 """Seconds until all must have been answered."""
 
 PENDING: Final = """

@@ -259,7 +259,7 @@ class Tokens:
         return kept
 
     async def _load(self, account: Account, credential: Credential, *, glance: bool = False) -> Kept | None:
-        """Read what is stored, if these settings still have to do with it; to `glance` is to take what is cached, if good."""
+        """Read what is stored, if these settings still have to do with it; a `glance` takes what is cached, if good."""
         key = (account.name, credential)
         if self._shelf is None:
             return self._memory.get(key)

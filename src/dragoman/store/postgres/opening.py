@@ -26,7 +26,7 @@ async def migrate(pool: Pool) -> None:
     """Bring the schema up under an advisory lock, all of it or nothing.
 
     A schema that is newer than we are is used as it is: migrations only add, and the release before runs on them.
-    Raises `StoreDamaged` when a migration is not the one that we ship, `StoreRefused` where there is no schema to be in,
+    Raises `StoreDamaged` when a migration is not the one that we ship, `StoreRefused` where there is no schema,
     `StoreAway`.
     """
     for _ in range(int(PATIENCE)):
