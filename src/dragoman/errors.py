@@ -16,6 +16,7 @@ DragomanError
 └── StoreError
     ├── StoreAway      the store cannot commit now: 503, the platform retries
     │   └── Crowded    too much of one conversation waits; nothing of it was accepted
+    ├── Unstorable     a value that the database cannot hold: trying again changes nothing
     ├── StoreRefused   the database does not let us in: wrong name, password or database
     ├── StoreLocked    another service owns the file
     ├── StoreDamaged   the file fails its integrity check, or is newer than this program
@@ -114,6 +115,10 @@ class StoreAway(StoreError):
 
 class Crowded(StoreAway):
     """Too many messages of one conversation wait; what is more has to come again."""
+
+
+class Unstorable(StoreError):
+    """A value that the database cannot hold; trying again changes nothing."""
 
 
 class StoreRefused(StoreError):

@@ -72,11 +72,7 @@ FIXED: Final = (
     ),
     Scenario(name="random-kills", timeline=random_kills(4, 1.0, 4.0)),
     Scenario(name="power-cut", timeline=at(3.0, faults.kill_all(down=1.0))),
-    Scenario(
-        name="rolling-restart",
-        timeline=at(2.0, faults.rolling()),
-        bound=Bound(refused=0.1),
-    ),
+    Scenario(name="rolling-restart", timeline=at(2.0, faults.rolling())),
     Scenario(
         name="accepted-and-silent",
         timeline=accepted_and_silent,

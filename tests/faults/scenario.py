@@ -53,9 +53,8 @@ class Bound:
     doubtful: int = 0
     """Replies that a platform without keys makes us send twice: it took them, and said that it did not."""
     parked: int = 0
-    refused: float = 1.0
-    """The share of requests that the door may answer with 5xx: their platforms bring them again."""
-    stall: float = 150.0
+    stall: float = 300.0
+    """Seconds for the slowest answer: a lease and what waited behind it, on a machine that has much else to do."""
     drain: float = 30.0
 
 
@@ -257,7 +256,6 @@ def _verdict(field: Field, findings: oracle.Findings) -> list[str]:
         f"{unkeyed} duplicates, {_allowed(field)} allowed": unkeyed > _allowed(field),
         f"{held} replies by callback too, {_twice(field)} allowed": held > _twice(field),
         f"{len(findings.parked)} parked: {findings.parked[:3]}": len(findings.parked) > bound.parked,
-        f"{_refused(field)} answers 5xx": _refused(field) > bound.refused * findings.sent,
         f"a stall of {stall:.1f} s": stall > bound.stall,
         f"a stop took {drain:.1f} s": drain > bound.drain,
         f"logged: {blows.complaints()[:2]}": blows.complaints(),

@@ -242,16 +242,16 @@ async def test_a_delivery_whose_ids_cannot_be_stored_fails_alone(place: Place) -
     assert results[1] is True
 
 
-async def test_an_event_whose_name_is_too_long_for_an_index_fails_alone(place: Place) -> None:
-    line = place.line
-    long = secrets.token_hex(5000)
+async def test_names_that_are_too_long_for_an_index_are_kept_apart_all_the_same(place: Place) -> None:
+    line, long = place.line, secrets.token_hex(5000)
 
-    results = await asyncio.gather(
-        line.accept("c1"), line.accept("c2", key=long), line.accept(long), line.accept("c3"), return_exceptions=True
-    )
+    keys = [await line.accept("c1", key=long + end) for end in ("a", "b", "a")]
+    conversations = [await line.accept(long + end) for end in ("a", "b")]
 
-    assert [isinstance(result, StoreAway) for result in results] == [False, True, True, False]
-    assert await line.claimed() == ["c1", "c3"]
+    assert [accepted.duplicate for accepted in keys] == [False, False, True]
+    assert keys[0].id == keys[2].id
+    assert len(await line.claimed()) == 1 + len(conversations)
+    assert len(await line.store.reader.history(long + "a", 10)) == 1
 
 
 async def test_a_caller_that_goes_away_keeps_nobody_waiting(place: Place) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from dragoman import telemetry
 from dragoman.engine import route
 from dragoman.engine.turn import Turn
-from dragoman.errors import LostLease, MediaRefused, PluginError, StoreAway, StoreError
+from dragoman.errors import LostLease, MediaRefused, PluginError, StoreAway, StoreError, Unstorable
 from dragoman.flow import pressure, retry
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context, freed
@@ -92,6 +92,8 @@ async def _guarded(context: Context, claim: Claim, hurried_since: float) -> None
     except LostLease:
         telemetry.turns.labels(event.platform, "lost").inc()
         log.warning("turn.lost", conversation=claim.conversation, message=claim.events[0].id)
+    except Unstorable as error:  # nor will it ever be: it counts as the turn's own error
+        await _failed(context, claim, error)
     except StoreError as away:  # not the message's fault: it is not counted, and tried again
         log.error("turn.interrupted", message=claim.events[0].id, reason=str(away))
         await asyncio.sleep(POLL)
@@ -117,7 +119,7 @@ async def _give_back(context: Context, claim: Claim) -> None:
 
 async def _failed(context: Context, claim: Claim, error: Exception) -> None:
     stored = claim.events[0]
-    reason = f"{type(error).__name__}: {error}" if isinstance(error, PluginError) else type(error).__name__
+    reason = f"{type(error).__name__}: {error}" if isinstance(error, PluginError | Unstorable) else type(error).__name__
     log.error("turn.failed", message=stored.id, attempt=claim.attempt, error=telemetry.where(error))
     wait = retry.backoff(claim.attempt, random.random)
     try:

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from dragoman import telemetry
 from dragoman.adapter import Receipt
-from dragoman.errors import LostLease, StoreAway, StoreError
+from dragoman.errors import LostLease, StoreAway, StoreError, Unstorable
 from dragoman.model import Delivery
 from dragoman.store.base import (
     MOST_PENDING,
@@ -34,7 +34,7 @@ from dragoman.store.base import (
 from dragoman.store.postgres import inbox, opening, outbox, upkeep
 from dragoman.store.postgres.bell import Bell, Hint, Light
 from dragoman.store.postgres.group import Group
-from dragoman.store.postgres.pool import Pool, Unfit
+from dragoman.store.postgres.pool import Pool
 from dragoman.store.postgres.reader import PostgresReader
 
 LOOK_AGAIN: Final = 0.25
@@ -267,7 +267,7 @@ class PostgresStore:
             try:
                 results = dict(zip(_names(left), await inbox.commit(self._pool, left), strict=True)) if left else {}
                 return [results.get(name, 1) for name in _names(endings)]
-            except Unfit:
+            except Unstorable:
                 raise
             except StoreAway:
                 if self._clock() > deadline:

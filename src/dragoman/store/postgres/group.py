@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
-from dragoman.errors import StoreAway
-from dragoman.store.postgres.pool import Unfit
+from dragoman.errors import StoreAway, Unstorable
 
 I = TypeVar("I")  # noqa: E741 - the item of a group
 R = TypeVar("R")
@@ -60,7 +59,7 @@ class Group(Generic[I, R]):
         """Run items together; when one of them is unfit, each alone, so that it fails alone."""
         try:
             return await self._run(items)
-        except (Unfit, UnicodeError) as error:  # what cannot even be written for the database is as unfit
+        except (Unstorable, UnicodeError) as error:  # what cannot even be written for the database is as unfit
             if len(items) == 1:
                 return [error]
             return [result for item in items for result in await self._results([item])]

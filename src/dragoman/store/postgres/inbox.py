@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dragoman import crypto
 from dragoman.adapter import Receipt
 from dragoman.errors import LostLease
 from dragoman.model import Event
@@ -21,6 +22,8 @@ CRASHES: Final = 3
 ERRORS: Final = 5
 FAR: Final = 1000
 """Numbers between where a conversation's head is looked for and where it is, from which on the row is brought up."""
+LONGEST: Final = 600
+"""Characters of a name; an index entry holds some 2,700 bytes."""
 LOOKS: Final = 5
 """Times that conversations are looked for before their rows are given up as deleted under us."""
 
@@ -40,6 +43,12 @@ def plain(text: str) -> str:
     return text.replace("\0", "\u2400")
 
 
+def short(text: str) -> str:
+    """Return a name as an index of PostgreSQL can hold it: a very long one by its beginning and its fingerprint."""
+    text = plain(text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 40]}\u2026{crypto.fingerprint(text)}"
+
+
 async def accept(pool: Pool, arrivals: Sequence[Arrival], most: int) -> list[tuple[Accepted, ...]]:
     """Store receipts' events, each once, and what is to be kept with them, in one transaction.
 
@@ -49,7 +58,7 @@ async def accept(pool: Pool, arrivals: Sequence[Arrival], most: int) -> list[tup
     async def work(session: Session) -> list[tuple[Accepted, ...]]:
         events = [event for arrival in arrivals for event in arrival.receipt.events]
         waiting = await _lock(
-            session, {plain(event.conversation): event.account for event in events if event.wants_turn}
+            session, {short(event.conversation): event.account for event in events if event.wants_turn}
         )
         numbers = await _add(session, arrivals) if events else {}
         surplus = _surplus(arrivals, numbers, waiting, most)
@@ -100,7 +109,7 @@ def _surplus(
     seen: set[Name] = set()
     for arrival in arrivals:
         for event in arrival.receipt.events:
-            name, conversation = _name(event), plain(event.conversation)
+            name, conversation = _name(event), short(event.conversation)
             if not event.wants_turn or name not in numbers or name in seen:
                 continue
             seen.add(name)
@@ -124,7 +133,7 @@ async def _put_off(session: Session, surplus: Mapping[Name, Surplus], numbers: M
 
 
 def _name(event: Event) -> Name:
-    return event.account, event.kind, plain(event.key)
+    return event.account, event.kind, short(event.key)
 
 
 def _repeated(events: Sequence[Event]) -> list[Event]:
@@ -151,8 +160,8 @@ async def _add(session: Session, arrivals: Sequence[Arrival]) -> dict[tuple[str,
         (
             event.account,
             event.kind,
-            plain(event.key),
-            plain(event.conversation),
+            short(event.key),
+            short(event.conversation),
             encode(event),
             event.wants_turn,
             number,
@@ -341,7 +350,7 @@ def _said(endings: Sequence[Ending]) -> dict[str, list[Any]]:
 
 def _remembered(endings: Sequence[Ending]) -> dict[str, list[Any]]:
     rows = [
-        (ending.claim.conversation, plain(memory.person), plain(memory.key), encode(memory.value))
+        (ending.claim.conversation, short(memory.person), short(memory.key), encode(memory.value))
         for ending in endings
         for memory in ending.handled.memories
     ]

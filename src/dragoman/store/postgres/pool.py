@@ -16,7 +16,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from dragoman import telemetry
-from dragoman.errors import StoreAway, StoreRefused
+from dragoman.errors import StoreAway, StoreError, StoreRefused, Unstorable
 from dragoman.store.named import named
 
 T = TypeVar("T")
@@ -134,7 +134,7 @@ class Pool:
             with contextlib.suppress(TimeoutError, *AWAY):
                 await self._pool.release(connection, timeout=QUEUE)
 
-    def _away(self, error: BaseException) -> StoreAway:
+    def _away(self, error: BaseException) -> StoreError:
         if isinstance(error, STALE):
             with contextlib.suppress(asyncpg.InterfaceError):
                 asyncio.ensure_future(self._pool.expire_connections())  # noqa: RUF006 - it only marks them
@@ -183,10 +183,6 @@ class Collision(StoreAway):
     """Two transactions waited for each other; this one lost, and may be tried again."""
 
 
-class Unfit(StoreAway):
-    """A value that the database cannot hold: whoever shares a transaction with it is tried again without it."""
-
-
 AWAY: Final = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -197,12 +193,12 @@ AWAY: Final = (
 )
 
 
-def away(error: BaseException) -> StoreAway:
+def away(error: BaseException) -> StoreError:
     """Word an error of the driver without the row's values."""
     if isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError):
         return Collision(f"the database says {type(error).__name__}")
     if isinstance(error, asyncpg.DataError | asyncpg.ProgramLimitExceededError | UnicodeError):
-        return Unfit(f"the database cannot hold a value: {type(error).__name__}")
+        return Unstorable(f"the database cannot hold a value: {type(error).__name__}")
     if isinstance(error, asyncpg.PostgresError):
         return StoreAway(f"the database says {type(error).__name__} ({error.sqlstate})")
     return StoreAway(f"the database does not answer: {type(error).__name__}")

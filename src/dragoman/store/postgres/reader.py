@@ -7,7 +7,7 @@ from typing import Any
 
 from dragoman.model import Line
 from dragoman.store.base import Depths, ParkedRow, Trace
-from dragoman.store.postgres.inbox import plain
+from dragoman.store.postgres.inbox import short
 from dragoman.store.postgres.pool import Pool
 from dragoman.store.stored import encode, lines, number_of, read_state, trace
 
@@ -21,7 +21,7 @@ class PostgresReader:
 
     async def history(self, conversation: str, limit: int, before: int = 0) -> Sequence[Line]:
         """Read the last `limit` lines of a conversation, before an event, edits and deletions applied."""
-        span = {"conversation": plain(conversation), "before": before or 1 << 62}
+        span = {"conversation": short(conversation), "before": before or 1 << 62}
         async with self._turn:
             events = await self._pool.rows("recent_events", **span, limit=limit)
             if not events:
@@ -47,14 +47,14 @@ class PostgresReader:
         wanted = f'"message_id":{encode(name)}'
         return (
             await self._pool.one("find_by_delivery", id=number_of(name, "d"))
-            or await self._pool.one("find_by_key", key=plain(name))
+            or await self._pool.one("find_by_key", key=short(name))
             or await self._pool.one("find_by_message", wanted=wanted)
             or 0
         )
 
     async def at_rest(self, conversation: str) -> dict[str, Any] | None:
         """Read the state of a conversation of which nothing waits or runs; None while something does."""
-        found = await self._pool.rows("at_rest", conversation=plain(conversation))
+        found = await self._pool.rows("at_rest", conversation=short(conversation))
         pending, state = found[0] if found else (0, "{}")
         return None if pending else read_state(state)
 

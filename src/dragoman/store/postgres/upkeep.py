@@ -6,7 +6,7 @@ import msgspec
 
 from dragoman.store.base import GRACE, Done, Fresh, InDoubt, Once
 from dragoman.store.postgres import outbox
-from dragoman.store.postgres.inbox import plain
+from dragoman.store.postgres.inbox import plain, short
 from dragoman.store.postgres.pool import Pool, Session
 from dragoman.store.stored import encode, number_of
 
@@ -67,7 +67,7 @@ async def recall(pool: Pool, name: str) -> str:
 
 async def memory(pool: Pool, person: str, key: str) -> Any:
     """Read what is remembered of a person."""
-    value = await pool.one("get_memory", person=plain(person), key=plain(key))
+    value = await pool.one("get_memory", person=short(person), key=short(key))
     return None if value is None else msgspec.json.decode(value)
 
 
