@@ -15,7 +15,10 @@ Timeline = Callable[[random.Random, int], tuple[Fault, ...]]
 POINTS: Final = ("c1", "c5", "c9", "c2", "c6", "c10", "c3", "c7", "c11", "c4", "c8")
 """All points but the poller's, so ordered that a message is hardly in hand at three deaths: it would be parked."""
 SLACK: Final = Profile(rates={"slack": 40.0}, kinds=("say",))
-ASLEEP: Final = Profile(rates={"slack": 12.0, "feishu": 6.0}, seconds=46.0, pause=1.5, kinds=("say",))
+ASLEEP: Final = Profile(
+    rates={"slack": 12.0, "feishu": 6.0}, seconds=46.0, conversations=2.0, pause=3.0, kinds=("say",)
+)
+"""Few conversations and slow turns: whoever falls asleep has many in hand, and others are busy in them when it wakes."""
 BOTH: Final = Profile(rates={"slack": 15.0, "feishu": 15.0})
 
 PG: Final = ("postgres",)

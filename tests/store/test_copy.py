@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -21,8 +22,9 @@ from dragoman.store.base import Later, Memory, Parked, Pause
 from dragoman.store.copying import place
 from dragoman.store.copying.place import Place
 from dragoman.store.copying.tables import TABLES, Sum
-from dragoman.store.postgres import PostgresStore
+from dragoman.store.postgres import PostgresStore, opening
 from dragoman.store.sqlite import SqliteStore
+from dragoman.store.sqlite.opening import FileLock
 
 if TYPE_CHECKING:
     from tests.store.conftest import Line, MakeLine
@@ -449,6 +451,102 @@ async def test_a_nul_is_shown_by_its_sign_where_it_cannot_be_kept(side: Sides) -
     await copy(source, target)
 
     assert await target.execute("SELECT name, value FROM kept") == [("a\u2400b", "c\u2400d")]
+
+
+async def test_very_long_names_are_those_that_the_other_store_gives_them(side: Sides) -> None:
+    source, target = await side("sqlite"), await side("postgres")
+    key, name = "k" * 5000, "".join(chr(0x4E00 + number) for number in range(3000))
+    await source.line.open()
+    await source.line.answer(name + "2", "later", memories=(Memory(person=name, key=key, value=7),))
+    await source.line.accept(name, key)
+    await source.line.store.close()
+
+    await copy(source, target)
+
+    line = target.line
+    await line.open()
+    try:
+        assert (await line.accept(name, key)).duplicate
+        assert await line.store.memory(name, key) == 7
+        ((rows,),) = await target.execute("SELECT count(*) FROM conversation")
+        await line.accept(name, "another")
+        assert await target.execute("SELECT count(*), max(pending) FROM conversation") == [(rows, 2)]
+        assert [told(delivery).partition(": ")[2] for delivery in await line.store.take(10)] == ["later"]
+    finally:
+        await line.store.close()
+
+
+@pytest.mark.parametrize("held", ["FROM", "TO"])
+async def test_no_service_can_start_while_it_copies(side: Sides, held: str) -> None:
+    database, file = await side("postgres"), await side("sqlite")
+    source, target = (database, file) if held == "FROM" else (file, database)
+    await fill(source.line)
+    free: list[bool] = []
+
+    async def look() -> bool:
+        connection = await asyncpg.connect(database.text)
+        try:
+            lock = "SELECT pg_try_advisory_xact_lock($1, hashtext(current_schema()))"  # what opening a store waits for
+            return bool(await connection.fetchval(lock, opening.LOCK))
+        finally:
+            await connection.close()
+
+    def watch(what: str, table: str, _done: int, _total: int) -> None:
+        if (what, table) in {("copy", "receipt"), ("compare", "kept")}:
+            with pytest.raises(StoreLocked):
+                FileLock(file.place.path)
+            with ThreadPoolExecutor(1) as beside:
+                free.append(beside.submit(lambda: asyncio.run(look())).result())
+
+    await copying.copy(source.place, target.place, watch)
+
+    assert set(free) == {False}
+    assert await look()
+    FileLock(file.place.path).release()
+
+
+async def test_large_rows_are_committed_before_they_fill_the_memory(side: Sides) -> None:
+    source, target = await side("sqlite"), await side("postgres")
+    await source.line.open()
+    for number in range(5):
+        await source.line.store.park("acme", bytes([number]) * (copying.BATCH_BYTES // 2), "large")
+    await source.line.store.close()
+    seen: list[int] = []
+
+    def watch(_what: str, table: str, done: int, _total: int) -> None:
+        if table == "parked":
+            seen.append(done)
+
+    await copying.copy(source.place, target.place, watch)
+
+    assert seen == [0, 2, 4, 5, 5]
+
+
+COLUMNS: Final = {
+    "sqlite": "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'",
+    "postgres": "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()",
+}
+LEFT: Final = {
+    "sqlite": {"outbox.ready_at"},
+    "postgres": {"inbox.fence", "conversation.owner", "outbox.taker", "outbox.until", "outbox.slot"},
+}
+"""Columns that say what a process was doing, or what the lanes say."""
+LEFT_TABLES: Final = {"migration", "lease", "replica", "pace"}
+
+
+@pytest.mark.parametrize("name", OTHER)
+async def test_no_column_is_forgotten(side: Sides, name: str) -> None:
+    empty = await side(name)
+    await empty.line.open()
+    await empty.line.store.close()
+    found = await empty.execute(COLUMNS[name])
+
+    taken = {f"{table.name}.{column}" for table in TABLES for column in table.columns}
+    there = {f"{table}.{column}" for table, column in found if table not in LEFT_TABLES}
+    if name == "sqlite":
+        taken = {column for column in taken if not column.startswith("lane.")}
+    assert there - taken == LEFT[name]
+    assert taken <= there
 
 
 def test_a_checksum_knows_rows_in_any_order_and_tells_values_apart() -> None:

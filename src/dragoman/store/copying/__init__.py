@@ -105,7 +105,7 @@ async def _compare(source: Source, target: Target, watch: Watch) -> dict[str, tu
     differing: dict[Table, str] = {}
     for table in TABLES:
         total = await source.count(table)
-        ours, theirs = await _sum(source, table), await _sum(target, table)
+        ours, theirs = await _sum(source, table, target), await _sum(target, table, target)
         watch("compare", table.name, ours.rows, total)
         sums[table.name] = (ours.rows, ours.checksum)
         if (ours.rows, ours.checksum) != (theirs.rows, theirs.checksum):
@@ -122,8 +122,9 @@ async def _differs(source: Source, target: Target, tables: Mapping[Table, str]) 
     return StoreDamaged(f"{target.name} differs from {source.name}: {words}; run the same copy again")
 
 
-async def _sum(place: Source, table: Table) -> Sum:
+async def _sum(place: Source, table: Table, target: Target) -> Sum:
+    """Sum a table up as the target can hold it."""
     total = Sum()
     async for row in place.rows(table):
-        total.add(row)
+        total.add(target.named(table, row))
     return total

@@ -108,6 +108,9 @@ class Target(Source, Protocol):
     async def add(self, table: Table, rows: Sequence[Row]) -> None:
         """Add rows, and note the last one, in one transaction; raises `Outdated`."""
 
+    def named(self, table: Table, row: Row) -> Row:
+        """Return a row with its names as long as this store can hold them."""
+
     async def empty(self, tables: Sequence[Table]) -> None:
         """Forget what was copied of these tables, so that they are copied anew."""
 

@@ -13,6 +13,7 @@ from dragoman.errors import ConfigError, StoreError, StoreLocked
 from dragoman.store.copying.place import SAME, Mark, Outdated, Place
 from dragoman.store.copying.tables import LANE, OUTBOX, TABLES, Row, Table, plain, shipped
 from dragoman.store.postgres import ALIVE, opening
+from dragoman.store.postgres.inbox import LONGEST, short
 from dragoman.store.postgres.pool import CONNECT, Pool, refused, session_settings, told
 
 PREFETCH: Final = 500
@@ -38,6 +39,21 @@ IDENTITY: Final = """
 SELECT 'postgresql ' || system_identifier || ' ' || current_database() || ' ' || current_schema()::regnamespace::oid
 FROM pg_control_system()
 """
+SHORTENED: Final = {
+    ("inbox", "key"),
+    ("inbox", "conversation"),
+    ("conversation", "id"),
+    ("outbox", "conversation"),
+    ("lane", "conversation"),
+    ("memory", "person"),
+    ("memory", "key"),
+}
+"""The columns that the line shortens when it writes them."""
+NAMES: Final = {
+    table.name: [number for number, name in enumerate(table.columns) if (table.name, name) in SHORTENED]
+    for table in TABLES
+}
+"""The same by their place in a row."""
 SEQUENCES: Final = {
     "receipt": "SELECT max(greatest(i.receipt, r.id)) FROM inbox i FULL JOIN receipt r ON r.id = i.receipt",
     "inbox": "SELECT max(greatest(o.inbox, i.id)) FROM outbox o FULL JOIN inbox i ON i.id = o.inbox",
@@ -207,7 +223,7 @@ class PostgresTarget(PostgresSource):
         state = table.columns.index("state") if table is OUTBOX else 0
         records = (
             (*map(plain, row), 0.0 if row[state] == "sending" else None) if table is OUTBOX else tuple(map(plain, row))
-            for row in rows
+            for row in (self.named(table, row) for row in rows)
         )
         mark = (json.dumps(table.key_of(rows[-1])), len(rows), table.name)
         try:
@@ -216,6 +232,13 @@ class PostgresTarget(PostgresSource):
                 await self._connection.execute("UPDATE copying SET after = $1, rows = rows + $2 WHERE name = $3", *mark)
         except asyncpg.UniqueViolationError as error:
             raise Outdated from error
+
+    def named(self, table: Table, row: Row) -> Row:
+        """Return a row with its names as the line writes them here: very long ones are shortened."""
+        names = NAMES.get(table.name, ())
+        if all(len(row[number]) <= LONGEST for number in names):
+            return row
+        return tuple(short(value) if number in names else value for number, value in enumerate(row))
 
     async def empty(self, tables: Sequence[Table]) -> None:
         """Forget what was copied of these tables, so that they are copied anew."""

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from dragoman import telemetry
 from dragoman.adapter import Receipt
-from dragoman.errors import LostLease, StoreAway, StoreError, Unstorable
+from dragoman.errors import LostLease, StoreAway, StoreError
 from dragoman.model import Delivery
 from dragoman.store.base import (
     MOST_PENDING,
@@ -71,7 +71,7 @@ class PostgresStore:
         self._hints: dict[Wake, asyncio.Event] = {"work": asyncio.Event(), "deliver": asyncio.Event()}
         self._finishing: dict[int, set[asyncio.Future[None]]] = {}
         self._claims: dict[str, int] = {}
-        self._sending: set[int] = set()
+        self._sending: dict[int, int] = {}
         self._suspect = ("", 0.0)
         self._waiting = 0
         self._counted = -COUNT
@@ -261,20 +261,28 @@ class PostgresStore:
     async def _commit(self, endings: Sequence[inbox.Ending]) -> Sequence[int | Exception]:
         """Commit turns; when no answer comes, look whether it happened, as long as the claims may hold."""
         deadline = self._clock() + RESOLVE
-        finished: set[str] = set()
+        doubt, left = False, list(endings)
+        results: dict[str, int | Exception] = dict.fromkeys(_names(endings), 1)
         while True:
-            left = [ending for ending in endings if ending.claim.conversation not in finished]
             try:
-                results = dict(zip(_names(left), await inbox.commit(self._pool, left), strict=True)) if left else {}
-                return [results.get(name, 1) for name in _names(endings)]
-            except Unstorable:
-                raise
+                if doubt:
+                    left = await self._unfinished(left)
+                if left:
+                    results |= zip(_names(left), await inbox.commit(self._pool, left), strict=True)
+                if doubt:  # the server may have ended our first try while the second one waited for it
+                    lost = await self._unfinished(left)
+                    results |= {name: 1 for name in _names(left) if name not in _names(lost)}
+                return [results[name] for name in _names(endings)]
             except StoreAway:
                 if self._clock() > deadline:
                     raise
+            doubt = True
             await asyncio.sleep(0.1 + random.random() * 0.4)  # noqa: S311 - a pause, not a secret
-            with contextlib.suppress(StoreAway):
-                finished |= await inbox.committed(self._pool, left)
+
+    async def _unfinished(self, endings: list[inbox.Ending]) -> list[inbox.Ending]:
+        """Look which turns are not committed under their own fence."""
+        finished = await inbox.committed(self._pool, endings)
+        return [ending for ending in endings if ending.claim.conversation not in finished]
 
     async def retry(self, claim: Claim, after: float, reason: str) -> bool:
         """Note an error and try again later; parks the event at the fifth and returns True."""
@@ -285,7 +293,10 @@ class PostgresStore:
         return parked
 
     def _let_go(self, claim: Claim) -> None:
-        self._claims.pop(claim.conversation, None)
+        """Forget a claim, unless we have claimed its conversation anew since."""
+        if self._claims.get(claim.conversation) != claim.fence:
+            return
+        del self._claims[claim.conversation]
         if self._suspect[0] == claim.conversation:
             self._suspect = ("", 0.0)
             self._wake("work", others=False)
@@ -338,7 +349,7 @@ class PostgresStore:
             except StoreAway:
                 self._lost_sends = True
                 raise
-            self._sending |= {delivery.id for delivery in taken}
+            self._sending |= {delivery.id: delivery.fence for delivery in taken}
         return taken
 
     async def _find_sends(self) -> None:
@@ -353,7 +364,7 @@ class PostgresStore:
         False when the delivery was taken up by another since.
         """
         mine = await self._settling.do(outbox.Settling(delivery, decision, pace))
-        self._sending.discard(delivery.id)
+        self._end(delivery)
         if isinstance(decision, Settled | Parked):
             self._wake("deliver", others=False)
         return mine
@@ -373,7 +384,7 @@ class PostgresStore:
             except StoreAway:
                 self._lost_sends = True
                 raise
-            self._sending |= {delivery.id for delivery in taken}
+            self._sending |= {delivery.id: delivery.fence for delivery in taken}
         return taken
 
     async def replies(self, event: int) -> Sequence[Delivery]:
@@ -383,7 +394,13 @@ class PostgresStore:
     async def hand_back(self, deliveries: Sequence[Delivery]) -> None:
         """Return taken deliveries whose sending did not begin, for the later path."""
         await outbox.hand_back(self._pool, deliveries)
-        self._sending -= {delivery.id for delivery in deliveries}
+        for delivery in deliveries:
+            self._end(delivery)
+
+    def _end(self, delivery: Delivery) -> None:
+        """Forget a send, unless we have taken it anew since."""
+        if self._sending.get(delivery.id) == delivery.fence:
+            del self._sending[delivery.id]
 
     async def sweep(self) -> int:
         """Take up what an interrupted sender left behind, whichever replica it was."""

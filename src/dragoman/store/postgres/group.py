@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
-from dragoman.errors import StoreAway, Unstorable
+from dragoman.errors import StoreAway
 
 I = TypeVar("I")  # noqa: E741 - the item of a group
 R = TypeVar("R")
@@ -59,12 +59,12 @@ class Group(Generic[I, R]):
         """Run items together; when one of them is unfit, each alone, so that it fails alone."""
         try:
             return await self._run(items)
-        except (Unstorable, UnicodeError) as error:  # what cannot even be written for the database is as unfit
+        except StoreAway as away:
+            return [away] * len(items)
+        except Exception as error:  # noqa: BLE001 - the group's outer loop: the failure goes to who asked
             if len(items) == 1:
                 return [error]
             return [result for item in items for result in await self._results([item])]
-        except Exception as error:  # noqa: BLE001 - the group's outer loop: the failure goes to who asked
-            return [error] * len(items)
 
 
 def _answer(futures: Sequence["asyncio.Future[R]"], results: Sequence[R | Exception]) -> None:

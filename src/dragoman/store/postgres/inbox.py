@@ -10,7 +10,7 @@ from dragoman.adapter import Receipt
 from dragoman.errors import LostLease
 from dragoman.model import Event
 from dragoman.store.base import Accepted, Claim, Handled, Surplus, Times
-from dragoman.store.postgres.pool import Pool, Session, columns
+from dragoman.store.postgres.pool import Collision, Pool, Session, columns
 from dragoman.store.stored import crowded, encode, read_event, read_state
 
 Name = tuple[str, str, str]
@@ -68,6 +68,8 @@ async def accept(pool: Pool, arrivals: Sequence[Arrival], most: int) -> list[tup
         again = [*known, *_repeated(events)]
         if again:
             numbers = {**await _note_duplicates(session, again), **numbers}
+        if not numbers.keys() >= {_name(event) for event in events}:
+            raise Collision("an event that comes again was deleted meanwhile")
         kept = {name: value for arrival in arrivals for name, value in arrival.keep.items()}
         if kept:
             await session.rows("set_kept", names=list(kept), values=list(kept.values()))
@@ -150,9 +152,11 @@ async def _lock(session: Session, wanted: Mapping[str, str]) -> dict[str, int]:
         found = dict(await session.rows("lock_conversations", conversations=conversations))
         missing = [name for name in conversations if name not in found]
         if not missing:
-            break
+            return found
         await session.rows("add_conversations", conversations=missing, accounts=[wanted[name] for name in missing])
-    return dict.fromkeys(conversations, 0) | found
+    if conversations:
+        raise Collision("conversations are deleted as fast as they are made")
+    return found
 
 
 async def _add(session: Session, arrivals: Sequence[Arrival]) -> dict[tuple[str, str, str], int]:
@@ -217,11 +221,11 @@ async def claim(pool: Pool, limit: int, owner: str, *, suspects: bool) -> Claims
         return claims
     names, heads = [row[0] for row in leased], [row[5] for row in leased]
     found = {row[0]: row for row in await pool.rows("head_events", conversations=names, heads=heads)}
+    far = [row[0] for row in leased if row[0] in found and found[row[0]][1] - row[5] > FAR]
+    if far:
+        await _bring_up(pool, far)
     for row in leased:
-        head = found.get(row[0])
-        if head is not None and head[1] - row[5] > FAR:
-            await _bring_up(pool, row[0], row[2])
-        await _sort(pool, claims, row, head)
+        await _sort(pool, claims, row, found.get(row[0]))
     return claims
 
 
@@ -252,12 +256,12 @@ async def _sort(pool: Pool, claims: Claims, leased: Any, head: Any) -> None:
     claims.suspect = "" if claims.suspect == conversation else claims.suspect
 
 
-async def _bring_up(pool: Pool, conversation: str, fence: int) -> None:
-    """Note where the head is, so that what is done is not read again at each turn."""
+async def _bring_up(pool: Pool, conversations: Sequence[str]) -> None:
+    """Note where the heads are, so that what is done is not read again at each turn."""
 
     async def work(session: Session) -> None:
-        if await session.one("lock_claim", conversation=conversation, fence=fence) is not None:
-            await session.rows("bring_up_head", conversation=conversation)
+        await session.rows("lock_conversations", conversations=conversations)
+        await session.rows("bring_up_heads", conversations=conversations)
 
     await pool.transact(work)
 

@@ -106,12 +106,12 @@ CROSS JOIN LATERAL (
 -- name: lock_claim
 SELECT head FROM conversation WHERE id = :conversation AND fence = :fence FOR NO KEY UPDATE;
 
--- name: bring_up_head
--- Under the row's lock, by a statement of its own: an event that is being put back lowers the head after us.
+-- name: bring_up_heads
+-- Under the rows' locks, by a statement of its own: an event that is being put back lowers the head after us.
 UPDATE conversation c SET head = coalesce((
     SELECT i.id FROM inbox i WHERE i.conversation = c.id AND i.id >= c.head AND i.status = 'waiting'
     ORDER BY i.id LIMIT 1), c.head)
-WHERE c.id = :conversation;
+WHERE c.id = ANY(:conversations::text[]);
 
 -- name: settle_pending
 -- Nothing was found to do: count again, under the row's lock.

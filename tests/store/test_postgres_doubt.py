@@ -1,0 +1,109 @@
+"""What nobody knows for a while on PostgreSQL: commits without an answer, leases that ended, rows that go meanwhile."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+from tests.store.test_postgres import Place, place, proxy
+
+from dragoman.errors import LostLease, StoreAway
+from dragoman.store.base import Settled
+from dragoman.testing.proxy import Proxy
+
+__all__ = ["place", "proxy"]
+
+pytestmark = pytest.mark.timeout(30)
+
+WAITING = "SELECT count(*) = $1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE $2"
+
+
+async def test_a_commit_that_the_server_finishes_after_the_connection_broke_is_ours(place: Place, proxy: Proxy) -> None:
+    line = await place.behind(proxy)
+    await line.accept()
+    claim = await line.claim()
+    ours = f"dragoman {line.store.owner}"[:63]
+    other: Any = await asyncpg.connect(place.database.url, server_settings={"search_path": place.database.schema})
+
+    async with other.transaction():
+        await other.execute("SELECT FROM conversation WHERE id = 'c1' FOR UPDATE")
+        committing = asyncio.create_task(line.commit(claim, "hello"))
+        await place.until(WAITING, 1, ours)
+        proxy.reset()
+        await place.until(WAITING, 2, ours)  # the second try waits behind the first one
+    await other.close()
+    await committing
+
+    assert await line.taken() == ["hello"]
+
+
+async def test_a_late_turn_does_not_make_the_turn_that_took_over_unknown(place: Place, proxy: Proxy) -> None:
+    line = await place.behind(proxy)
+    await line.accept("c1")
+    late = await line.claim()
+    place.clock.advance(31)
+    claim = await line.claim()
+    with pytest.raises(LostLease):
+        await line.commit(late, "late")
+
+    await lose_an_answer(place, proxy, line)
+
+    assert [other.conversation for other in await line.store.claim(10)] == ["c2"]
+    await line.commit(claim, "hello")
+
+
+async def test_a_late_send_does_not_make_the_send_that_took_over_unknown(place: Place, proxy: Proxy) -> None:
+    line = await place.behind(proxy)
+    await line.answer("c1", "hello")
+    late = await line.take()
+    place.clock.advance(16)
+    assert await place.line.store.sweep() == 1
+    delivery = await line.take()
+    assert not await line.store.settle(late, Settled())
+
+    await line.answer("c2", "good-bye")
+    with proxy.suffering(cut_after=0), pytest.raises(StoreAway):
+        await line.store.take(10)
+
+    assert await line.taken() == ["good-bye"]
+    assert await line.store.settle(delivery, Settled())
+
+
+async def lose_an_answer(place: Place, proxy: Proxy, line: Any) -> None:
+    """Let a claim happen of which the answer never comes."""
+    await place.line.accept("c2", key="another")
+    await place.hand.execute("UPDATE conversation SET started = 2 WHERE id = 'c2'")  # a suspect is asked for first
+    with proxy.suffering(cut_after=0), pytest.raises(StoreAway):
+        await line.store.claim(10)
+    await place.until("SELECT started = 3 FROM conversation WHERE id = 'c2'")
+
+
+async def test_a_turn_whose_state_is_no_data_fails_alone(place: Place) -> None:
+    line = place.line
+    await line.accept("c1")
+    await line.accept("c2")
+    one, two = await line.store.claim(2)
+
+    results = await asyncio.gather(
+        line.commit(one, state={"open": object()}), line.commit(two, "hello"), return_exceptions=True
+    )
+
+    assert [type(result) for result in results] == [TypeError, type(None)]
+    assert await line.taken() == ["hello"]
+
+
+async def test_an_event_that_is_pruned_while_it_comes_again_is_accepted_anew(place: Place) -> None:
+    line = place.line
+    first = await line.accept("c1", key="k")
+    await line.commit(await line.claim())
+    waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+
+    async with place.hand.transaction():
+        await place.hand.execute("SELECT FROM inbox FOR UPDATE")
+        both = asyncio.gather(line.accept("c1", key="k"), line.accept("c2", key="other"))
+        await place.until(waiting)
+        await place.hand.execute("DELETE FROM inbox WHERE id = $1", first.id)
+    again, other = await both
+
+    assert (again.duplicate, other.duplicate) == (False, False)
+    assert await line.claimed() == ["c1", "c2"]
