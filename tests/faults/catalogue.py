@@ -18,7 +18,7 @@ SLACK: Final = Profile(rates={"slack": 40.0}, kinds=("say",))
 ASLEEP: Final = Profile(
     rates={"slack": 12.0, "feishu": 6.0}, seconds=46.0, conversations=2.0, pause=3.0, kinds=("say",)
 )
-"""Few conversations and slow turns: whoever falls asleep has many in hand, and others are busy in them when it wakes."""
+"""Few conversations, slow turns: whoever falls asleep has many in hand, and others are in them when it wakes."""
 BOTH: Final = Profile(rates={"slack": 15.0, "feishu": 15.0})
 
 PG: Final = ("postgres",)
@@ -79,7 +79,7 @@ FIXED: Final = (
     Scenario(
         name="accepted-and-silent",
         timeline=accepted_and_silent,
-        load=BOTH,
+        load=dataclasses.replace(BOTH, kinds=("say",)),  # one part a reply: what is sent twice counts once
         bound=Bound(parked=4, doubtful=2),  # a 5xx is a refusal, also when it is a lie
     ),
     Scenario(name="unwilling-platforms", timeline=unwilling),

@@ -1,6 +1,7 @@
 """Files kept by content on the disk: named by their SHA-256, never by what someone called them."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import tempfile
@@ -14,6 +15,8 @@ from dragoman.store.disk import Disk
 
 LARGEST: Final = 50 << 20
 """Bytes of one file, at most."""
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
+"""What a folder says that can take no more files."""
 
 
 class MediaStore:
@@ -37,6 +40,8 @@ class MediaStore:
         try:
             return await self._save(chunks, mime, name)
         except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise  # the stream broke off
             raise MediaRefused(f"the file cannot be kept: {error.strerror}") from error
 
     async def _save(self, chunks: AsyncIterator[bytes], mime: str, name: str) -> Media:
