@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import itertools
 import json
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -96,7 +97,10 @@ def _print(report: Report) -> None:
 
 
 async def _run(jobs: Sequence[Job], at_once: int) -> int:
-    """Run jobs, some side by side; returns the exit code."""
+    """Run jobs, some side by side; returns the exit code. SIGTERM ends all that was started, as Ctrl-C does."""
+    own: asyncio.Task[Any] | None = asyncio.current_task()
+    if own is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, own.cancel)
     places = asyncio.Semaphore(at_once)
 
     async def one(job: Job, source: Path) -> list[str]:

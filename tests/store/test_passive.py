@@ -3,7 +3,9 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from dragoman.store.base import Parked, Settled
+import pytest
+
+from dragoman.store.base import Decision, Later, Parked, Pause, Settled
 
 if TYPE_CHECKING:
     from tests.store.conftest import Line
@@ -146,3 +148,30 @@ async def test_waiting_for_a_turn_ends_when_the_time_is_up(line: "Line") -> None
 
     assert not await line.store.finished(accepted.id, 0.01)
     assert await line.claimed() == ["c1"]
+
+
+async def test_a_reply_that_is_handed_back_out_of_turn_leaves_the_lane_open(line: "Line") -> None:
+    await line.answer("c1", "zero")
+    await line.answer("c1", "one")
+    held = await line.answer("c1", "two", hold=30.0)
+    under_way = await line.take()
+    taken = await line.store.reply(held)
+
+    await line.settle(under_way)
+    await line.store.hand_back(taken)
+
+    assert await line.taken() == ["one"]
+
+
+@pytest.mark.parametrize("decision", [Later(after=0, reason="503"), Pause(after=0, reason="401")])
+async def test_a_reply_that_is_put_off_out_of_turn_leaves_the_lane_open(line: "Line", decision: Decision) -> None:
+    await line.answer("c1", "zero")
+    await line.answer("c1", "one")
+    held = await line.answer("c1", "two", hold=30.0)
+    under_way = await line.take()
+    (taken,) = await line.store.reply(held)
+
+    await line.settle(under_way)
+    await line.settle(taken, decision)
+
+    assert await line.taken() == ["one"]

@@ -107,3 +107,30 @@ async def test_an_event_that_is_pruned_while_it_comes_again_is_accepted_anew(pla
 
     assert (again.duplicate, other.duplicate) == (False, False)
     assert await line.claimed() == ["c1", "c2"]
+
+
+async def test_a_send_that_is_being_settled_does_not_hold_up_the_prolonging_of_the_others(place: Place) -> None:
+    line = place.line
+    await line.answer("c1", "one")
+    await line.answer("c2", "two")
+    one, two = await line.store.take(2)
+
+    async with place.hand.transaction(), asyncio.timeout(2):
+        await place.hand.execute("SELECT FROM outbox WHERE id = $1 FOR UPDATE", one.id)
+        assert await line.store.prolong([one.id, two.id]) == {two.id}
+
+    assert await line.store.prolong([one.id, two.id]) == {one.id, two.id}
+
+
+async def test_thousands_of_held_requests_leave_the_line_its_connections(place: Place) -> None:
+    other = place.replica(await place.open())
+    accepted = await place.line.accept("c1")
+    held = [asyncio.create_task(other.store.finished(accepted.id, 20)) for _ in range(3000)]
+
+    for number in range(20):
+        await other.accept("c2", key=f"c2/{number}")
+    await place.hand.execute("UPDATE inbox SET status = 'done' WHERE id = $1", accepted.id)  # its hint was lost
+
+    assert all(await asyncio.gather(*held))
+    assert await asyncio.wait_for(other.store.finished(accepted.id, 20), 2)
+    assert not await other.store.finished(accepted.id + 1, 0.05)

@@ -223,6 +223,7 @@ async def serve(app: Any, port: int = 0) -> AsyncIterator[str]:
         port=port,
         log_level="critical",
         lifespan="off",
+        timeout_keep_alive=75,  # longer than any client keeps one: else it may close under a request
         timeout_graceful_shutdown=1,
         ws=Peer,
         ws_ping_interval=None,

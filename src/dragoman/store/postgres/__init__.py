@@ -33,12 +33,11 @@ from dragoman.store.base import (
 )
 from dragoman.store.postgres import inbox, opening, outbox, upkeep
 from dragoman.store.postgres.bell import Bell, Hint, Light
+from dragoman.store.postgres.ends import Ends
 from dragoman.store.postgres.group import Group
 from dragoman.store.postgres.pool import Pool
 from dragoman.store.postgres.reader import PostgresReader
 
-LOOK_AGAIN: Final = 0.25
-"""Seconds after which a waiter looks at the row itself, should the hint not come."""
 RESOLVE: Final = 20.0
 """Seconds that an unanswered commit is resolved for: less than its claim's lease."""
 STOP: Final = 5.0
@@ -69,7 +68,7 @@ class PostgresStore:
         self._clock = clock
         self._bell: Bell | None = None
         self._hints: dict[Wake, asyncio.Event] = {"work": asyncio.Event(), "deliver": asyncio.Event()}
-        self._finishing: dict[int, set[asyncio.Future[None]]] = {}
+        self._ends = Ends(pool)
         self._claims: dict[str, int] = {}
         self._sending: dict[int, int] = {}
         self._suspect = ("", 0.0)
@@ -114,6 +113,7 @@ class PostgresStore:
             await self._bell.close()
         if self._counting is not None:
             self._counting.cancel()
+        self._ends.close()
         with contextlib.suppress(StoreAway):
             await self._pool.rows("leave", name=self.owner)
         await self._pool.close()
@@ -125,7 +125,7 @@ class PostgresStore:
             if wake in hint.wakes:
                 event.set()
         for number in hint.over:
-            self._finish(number)
+            self._ends.over(number)
         for told in hint.told:
             self._told(told)
 
@@ -304,31 +304,13 @@ class PostgresStore:
     def _over(self, event: int, *, tell: bool = True) -> None:
         """Note that an event's turn is over, here and (for a request that is held elsewhere) at the others."""
         self._waiting = max(0, self._waiting - 1)
-        self._finish(event)
+        self._ends.over(event)
         if tell and self._bell is not None:
             self._bell.ring(over=event)
 
-    def _finish(self, event: int) -> None:
-        for future in self._finishing.pop(event, ()):
-            if not future.done():
-                future.set_result(None)
-
     async def finished(self, event: int, seconds: float) -> bool:
         """Wait until an event's turn is over (done or parked); False when the time is up."""
-        future = asyncio.get_running_loop().create_future()
-        self._finishing.setdefault(event, set()).add(future)
-        try:
-            async with asyncio.timeout(seconds):
-                while not future.done() and await self.reader.status(event) == "waiting":
-                    await asyncio.wait([future], timeout=LOOK_AGAIN)
-        except TimeoutError:
-            return False
-        finally:
-            waiters = self._finishing.get(event, set())
-            waiters.discard(future)
-            if not waiters:
-                self._finishing.pop(event, None)
-        return True
+        return await self._ends.wait(event, seconds)
 
     async def once(self, turn: str, name: str, arguments: str) -> Once:
         """Begin a journaled step of a turn."""

@@ -245,8 +245,12 @@ WHERE taker = :owner AND state = 'sending' AND id <> ALL(:ids::bigint[])
 RETURNING id, conversation, false AS gone, moment(:now) AS at;
 
 -- name: prolong
-UPDATE outbox SET until = moment(:now) + :lease
-WHERE id = ANY(:ids::bigint[]) AND taker = :owner AND state = 'sending' RETURNING id;
+-- One that is being settled just now is left out: waiting for its row could end in a deadlock with who settles several.
+WITH mine AS (
+    SELECT id FROM outbox WHERE id = ANY(:ids::bigint[]) AND taker = :owner AND state = 'sending'
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE outbox o SET until = moment(:now) + :lease FROM mine WHERE o.id = mine.id RETURNING o.id;
 
 -- name: lock_lanes
 SELECT conversation FROM lane WHERE conversation = ANY(:conversations::text[]) ORDER BY conversation FOR NO KEY UPDATE;
@@ -309,7 +313,7 @@ WHERE inbox = :inbox AND state IN ('sent', 'sending', 'parked') ORDER BY id;
 UPDATE outbox o SET state = 'pending', attempts = attempts - 1, taker = '', until = NULL
 FROM unnest(:ids::bigint[], :fences::bigint[]) AS t (id, fence)
 WHERE o.id = t.id AND o.fence = t.fence AND o.state = 'sending'
-RETURNING o.id, o.conversation, false AS gone, greatest(moment(:now), o.withheld_until) AS at;
+RETURNING o.id, o.conversation, false AS gone, moment(:now) AS at;
 
 -- name: interrupted
 -- After a restart of the server every lease looks old: senders that live settle first.
@@ -321,7 +325,7 @@ SELECT id, conversation FROM outbox WHERE state = 'sending' AND until <= moment(
 UPDATE outbox SET state = 'pending', fence = fence + 1, taker = '', until = NULL
 WHERE id = ANY(:ids::bigint[]) AND state = 'sending' AND until <= moment(:now)
   AND (("window" > 0 AND created_at + "window" > moment(:now)) OR (class = 'reply' AND sure_until > moment(:now)))
-RETURNING id, conversation, false AS gone, greatest(moment(:now), withheld_until) AS at;
+RETURNING id, conversation, false AS gone, moment(:now) AS at;
 
 -- name: hold_interrupted
 UPDATE outbox SET state = 'parked', fence = fence + 1, taker = '', until = NULL, settled_at = moment(:now),
@@ -443,6 +447,9 @@ WHERE c.ready_at IS NOT NULL;
 -- name: parked_count
 SELECT (SELECT count(*) FROM inbox WHERE status = 'parked') + (SELECT count(*) FROM outbox WHERE state = 'parked')
      + (SELECT count(*) FROM parked);
+
+-- name: still_waiting
+SELECT id FROM inbox WHERE id = ANY(:ids::bigint[]) AND status = 'waiting';
 
 -- name: event_status
 SELECT status FROM inbox WHERE id = :id;

@@ -121,8 +121,7 @@ def settle(connection: apsw.Connection, delivery: Delivery, decision: Decision, 
     if isinstance(decision, Pause):
         account = delivery.address.account
         run(connection, "pause", account=account, until=now + decision.after, reason=decision.reason)
-    if isinstance(decision, Settled | Parked):
-        run(connection, "wake_lane", conversation=delivery.conversation, at=now + pace)
+    run(connection, "wake_lane", conversation=delivery.conversation, at=now + pace)  # one that waits stays as it is
     return True
 
 
@@ -130,16 +129,15 @@ def hand_back(connection: apsw.Connection, deliveries: Sequence[Delivery], now: 
     """Return taken deliveries whose sending never began."""
     for delivery in deliveries:
         run(connection, "hand_back", id=delivery.id, fence=delivery.fence, now=now)
+        run(connection, "wake_lane", conversation=delivery.conversation, at=now)  # it may not be the head
 
 
 def sweep(connection: apsw.Connection, now: float) -> int:
     """Decide about sends that nobody finished: again, or held for the operator."""
-    run(connection, "resend_interrupted", now=now)
-    resent = connection.changes()
-    held = rows(connection, "hold_interrupted", now=now)
-    for (conversation,) in held:
+    interrupted = rows(connection, "resend_interrupted", now=now) + rows(connection, "hold_interrupted", now=now)
+    for (conversation,) in interrupted:
         run(connection, "wake_lane", conversation=conversation, at=now)
-    return resent + len(held)
+    return len(interrupted)
 
 
 def redrive(connection: apsw.Connection, number: int, now: float) -> bool:

@@ -176,7 +176,7 @@ DELETE FROM account WHERE name = :account;
 -- A keyed send is safe inside the platform's window; an unkeyed reply is worth one possible duplicate while it is fresh.
 UPDATE outbox SET state = 'pending', fence = fence + 1, ready_at = max(:now, withheld_until)
 WHERE ready_at <= :now AND state = 'sending'
-  AND ((window > 0 AND created_at + window > :now) OR (class = 'reply' AND sure_until > :now));
+  AND ((window > 0 AND created_at + window > :now) OR (class = 'reply' AND sure_until > :now)) RETURNING conversation;
 
 -- name: hold_interrupted
 UPDATE outbox SET state = 'parked', fence = fence + 1, ready_at = NULL, settled_at = :now,
