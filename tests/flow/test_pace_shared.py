@@ -70,3 +70,15 @@ async def test_a_delivery_that_waited_leaves_at_its_slot_whoever_takes_it(
     clock.advance(1.0)
 
     assert await other.wait(delivery(2, slot), RATES, clock()) == 0.0
+
+
+async def test_a_chats_slot_follows_that_of_a_crowded_account(pacers: list[Pacer], clock: FakeClock) -> None:
+    rates = (Rate(per="chat", count=1, seconds=3.0), Rate(per="account", count=1, seconds=10.0))
+    first = await pacers[0].wait(delivery(1), rates, clock())
+    second = await pacers[1].wait(delivery(2), rates, clock())
+
+    chat_only = (rates[0],)
+    third = await pacers[0].wait(delivery(3), chat_only, clock())
+
+    assert (first, second) == (0.0, 10.0)
+    assert third == 13.0

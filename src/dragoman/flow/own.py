@@ -75,13 +75,22 @@ async def _listen_until_lost(context: Context, account: Account, listener: Liste
             if task.done():
                 task.result()
                 return
-            until = await _take(context, name, owner) or (until if await _unknown(context, name, owner) else 0.0)
+            until = await _prolonged(context, name, owner, until)
         telemetry.connections_lost.labels(account.name).inc()
         log.warning("connection.lost", account=account.name)
     finally:
         telemetry.owned.labels(account.name).set(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def _prolonged(context: Context, name: str, owner: str, until: float) -> float:
+    """Prolong the lease; returns its new end, the old one while nobody knows, 0 when another has it."""
+    try:
+        async with asyncio.timeout(max(0.0, until - context.clock())):
+            return await _take(context, name, owner) or (until if await _unknown(context, name, owner) else 0.0)
+    except TimeoutError:  # a store that hangs does not make a lease longer
+        return until
 
 
 async def _unknown(context: Context, name: str, owner: str) -> bool:

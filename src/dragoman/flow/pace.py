@@ -45,16 +45,21 @@ class Pacer:
             return self.reserve(delivery, rates, now)
         if delivery.slot and delivery.slot - EARLY <= now <= delivery.slot + LATE:
             return 0.0
-        waits = [await self._share(delivery, rate, self._paces) for rate in rates if rate.per != "method"]
-        return max(waits, default=0.0)
+        wait = 0.0
+        for rate in sorted((rate for rate in rates if rate.per != "method"), key=lambda rate: rate.per):
+            wait = max(
+                wait, await self._share(delivery, rate, self._paces, wait)
+            )  # the account's slot, then the chat's
+        return wait
 
-    async def _share(self, delivery: Delivery, rate: Rate, paces: Shared) -> float:
+    async def _share(self, delivery: Delivery, rate: Rate, paces: Shared, later: float) -> float:
+        """Reserve a slot not before `later` seconds; the cache knows only "now"."""
         name = "/".join(_key(delivery, rate))
-        if self._buckets is not None:
+        if self._buckets is not None and not later:
             wait = await self._buckets.reserve(name, rate.count, rate.seconds)
             if wait is not None:
                 return wait
-        return await paces.reserve(name, rate.count, rate.seconds)
+        return await paces.reserve(name, rate.count, rate.seconds, later)
 
     def reserve(self, delivery: Delivery, rates: Iterable[Rate], now: float) -> float:
         """Reserve a slot for a delivery and return the seconds until it; 0 when it may leave now.

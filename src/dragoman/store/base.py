@@ -331,8 +331,11 @@ class Shared(Protocol):
     def lighten(self, light: Any) -> None:
         """Let a shared cache carry the hints between replicas while it answers."""
 
-    async def reserve(self, name: str, count: int, seconds: float) -> float:
-        """Reserve the next free slot, no more than `count` in any `seconds`; returns the seconds until it."""
+    async def reserve(self, name: str, count: int, seconds: float, later: float = 0.0) -> float:
+        """Reserve the next free slot, no more than `count` in any `seconds` and not before `later` seconds from now.
+
+        Returns the seconds until it.
+        """
 
 
 class Reader(Protocol):

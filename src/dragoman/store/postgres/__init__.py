@@ -398,9 +398,9 @@ class PostgresStore:
         """End a lease, if it is this owner's, so that the next one need not wait."""
         await self._pool.rows("drop_lease", name=name, owner=owner)
 
-    async def reserve(self, name: str, count: int, seconds: float) -> float:
-        """Reserve the next free slot of a pace that all replicas share; returns the seconds until it."""
-        return await upkeep.reserve(self._pool, name, count, seconds)
+    async def reserve(self, name: str, count: int, seconds: float, later: float = 0.0) -> float:
+        """Reserve the next free slot of a shared pace, not before `later` seconds; returns the seconds until it."""
+        return await upkeep.reserve(self._pool, name, count, seconds, later)
 
     async def recall(self, name: str) -> str:
         """Read a kept value; empty when there is none."""

@@ -425,9 +425,10 @@ SELECT name, roles FROM replica WHERE seen_at > moment(:now) - :alive ORDER BY n
 INSERT INTO pace (name, slots) VALUES (:name, '{}') ON CONFLICT (name) DO NOTHING;
 
 -- name: reserve
--- One slot more, no sooner than `seconds` after the one that is `count` before it; returns the seconds until it.
+-- One slot more, not before `later` seconds from now and no sooner than `seconds` after the one that is `count` before
+-- it; returns the seconds until it.
 UPDATE pace SET slots = (slots || next.slot)[greatest(1, cardinality(slots) + 2 - :count):]
-FROM (SELECT p.name, greatest(moment(:now), CASE WHEN cardinality(p.slots) >= :count
+FROM (SELECT p.name, greatest(moment(:now) + :later, CASE WHEN cardinality(p.slots) >= :count
                               THEN p.slots[cardinality(p.slots) + 1 - :count] + :seconds ELSE 0 END) AS slot
       FROM pace p WHERE p.name = :name FOR NO KEY UPDATE) AS next
 WHERE pace.name = next.name RETURNING next.slot - moment(:now);
@@ -439,10 +440,11 @@ SELECT coalesce(sum(pending), 0) FROM conversation WHERE ready_at IS NOT NULL;
 SELECT count(*) FROM outbox WHERE state IN ('pending', 'sending');
 
 -- name: oldest_waiting
-SELECT moment(:now) - min(e.accepted_at) FROM conversation c
+-- Among those that are ready longest: the answer to a long queue must not cost as much as the queue is long.
+SELECT moment(:now) - min(e.accepted_at)
+FROM (SELECT id, head FROM conversation WHERE ready_at IS NOT NULL ORDER BY ready_at LIMIT 500) AS c
 CROSS JOIN LATERAL (SELECT accepted_at FROM inbox WHERE conversation = c.id AND inbox.id >= c.head AND status = 'waiting'
-                    ORDER BY inbox.id LIMIT 1) AS e
-WHERE c.ready_at IS NOT NULL;
+                    ORDER BY inbox.id LIMIT 1) AS e;
 
 -- name: parked_count
 SELECT (SELECT count(*) FROM inbox WHERE status = 'parked') + (SELECT count(*) FROM outbox WHERE state = 'parked')

@@ -76,9 +76,9 @@ async def lease(pool: Pool, name: str, owner: str, seconds: float) -> int:
     return await pool.one("take_lease", name=name, owner=owner, seconds=seconds, grace=GRACE) or 0
 
 
-async def reserve(pool: Pool, name: str, count: int, seconds: float) -> float:
-    """Reserve the next free slot of a shared pace; returns the seconds until it."""
-    rate = {"name": name, "count": count, "seconds": seconds}
+async def reserve(pool: Pool, name: str, count: int, seconds: float, later: float) -> float:
+    """Reserve the next free slot of a shared pace, not before `later` seconds; returns the seconds until it."""
+    rate = {"name": name, "count": count, "seconds": seconds, "later": later}
     wait = await pool.one("reserve", **rate)
     if wait is None:
         await pool.rows("pace_row", name=name)
