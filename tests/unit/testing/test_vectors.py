@@ -427,7 +427,7 @@ def test_a_ciphertext_is_decrypted(run: Run, given: bytes, expect: dict[str, Any
     assert run(case(expect, request=request))[0].status == status
 
 
-@pytest.mark.parametrize("transport", ["websocket", "gateway", "xmpp", "irc", "email", "websocket-handshake"])
+@pytest.mark.parametrize("transport", ["websocket", "gateway", "xmpp", "irc", "websocket-handshake"])
 def test_a_transport_that_nobody_has_is_skipped(run: Run, transport: str) -> None:
     assert run(case({}, request={"transport": transport, "body": ""}))[0].line == f"skip one: {transport}"
 
