@@ -1,6 +1,7 @@
 """The way out: take deliveries in order, perform them at the platform's pace, settle what came of them."""
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -75,8 +76,10 @@ async def _guarded(context: Context, delivery: Delivery, sending: Sending) -> No
             await _hand_back(context, delivery)
         else:
             await _deliver(context, account, delivery, sending)
-    except StoreError as away:  # its lease ends by itself, and it was not sent
+    except StoreError as away:  # before anything was sent: if it cannot be given back, its lease ends by itself
         log.error("delivery.interrupted", delivery=delivery.id, reason=str(away))
+        with contextlib.suppress(StoreError):
+            await context.store.hand_back([delivery])
     except Exception as error:  # noqa: BLE001 - the outer loop: an adapter's bug must not stop the others
         log.error("delivery.broke", delivery=delivery.id, error=telemetry.where(error))
         await settle(context, delivery, Parked(reason=f"the adapter broke: {type(error).__name__}"))

@@ -37,7 +37,7 @@ async def own(context: Context, account: Account, listener: Listener) -> None:
             if until:
                 told = False
                 log.info("connection.owned", account=account.name)
-                await _listen_until_lost(context, account, listener, name, until)
+                await _listen_until_lost(context, account, listener, (name, owner), until)
             elif not told:
                 told = True
                 log.info("connection.elsewhere", account=account.name, owner=await _owner(context, name))
@@ -64,9 +64,10 @@ async def _owner(context: Context, name: str) -> str:
         return ""
 
 
-async def _listen_until_lost(context: Context, account: Account, listener: Listener, name: str, until: float) -> None:
-    """Listen while the lease is prolonged; ends when it was lost, or could not be prolonged in time."""
-    owner = f"{context.replica}/{account.name}"
+async def _listen_until_lost(
+    context: Context, account: Account, listener: Listener, lease: tuple[str, str], until: float
+) -> None:
+    """Listen while the lease (name, owner) is prolonged; ends when it was lost, or not prolonged in time."""
     task = asyncio.ensure_future(listener(context, account))
     telemetry.owned.labels(account.name).set(1)
     try:
@@ -75,7 +76,7 @@ async def _listen_until_lost(context: Context, account: Account, listener: Liste
             if task.done():
                 task.result()
                 return
-            until = await _prolonged(context, name, owner, until)
+            until = await _prolonged(context, *lease, until)
         telemetry.connections_lost.labels(account.name).inc()
         log.warning("connection.lost", account=account.name)
     finally:

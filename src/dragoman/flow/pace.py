@@ -46,10 +46,9 @@ class Pacer:
         if delivery.slot and delivery.slot - EARLY <= now <= delivery.slot + LATE:
             return 0.0
         wait = 0.0
-        for rate in sorted((rate for rate in rates if rate.per != "method"), key=lambda rate: rate.per):
-            wait = max(
-                wait, await self._share(delivery, rate, self._paces, wait)
-            )  # the account's slot, then the chat's
+        counted = (rate for rate in rates if rate.per != "method")
+        for rate in sorted(counted, key=lambda rate: rate.per):  # the account's slot, then the chat's
+            wait = max(wait, await self._share(delivery, rate, self._paces, wait))
         return wait
 
     async def _share(self, delivery: Delivery, rate: Rate, paces: Shared, later: float) -> float:

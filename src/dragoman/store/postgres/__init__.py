@@ -14,7 +14,6 @@ import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Self
 
-from dragoman import telemetry
 from dragoman.adapter import Receipt
 from dragoman.errors import LostLease, StoreAway, StoreError
 from dragoman.model import Delivery
@@ -46,8 +45,6 @@ COUNT: Final = 1.0
 """Seconds between two counts of what waits."""
 ALIVE: Final = 15.0
 """Seconds after its last beat at which a replica counts as gone."""
-
-log = telemetry.logger("store")
 
 
 def _names(endings: Sequence[inbox.Ending]) -> list[str]:
