@@ -1,6 +1,6 @@
 """What a phrase says about time, before it meets a calendar: the values that the grammars give and `place` reads."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from dragoman.model import Value
 
@@ -23,6 +23,19 @@ class Clock(Value):
     """False where morning or afternoon is left open: "at 3"."""
 
 
+PARTS: Final = {
+    "morning": Clock(hour=9),
+    "noon": Clock(hour=12),
+    "afternoon": Clock(hour=15),
+    "evening": Clock(hour=19),
+    "night": Clock(hour=20),
+    "midnight": Clock(hour=24),
+}
+"""What a part of the day means when no hour is named. Midnight ends the day that it is said with."""
+NINE: Final = PARTS["morning"]
+"""What a date without a time means."""
+
+
 class Day(Value):
     """A day: by distance from today, by its name, or by its date. The first of these that is given counts."""
 
@@ -32,12 +45,16 @@ class Day(Value):
     """0 is Monday."""
     weeks: int | None = None
     """With a weekday: in which week from this one, weeks begin on Monday; None: the next such day, today included."""
+    nth: int | None = None
+    """With a weekday: which of its month (`month` or `months`), 1 is the first, -1 the last."""
     month: int | None = None
     day: int | None = None
-    """Day of the month; -1 is the last."""
+    """Day of the month; -1 is the last. With a month and no day: the first."""
     months: int | None = None
     """With a day and no month: in which month from this one; None: the next one that has this day."""
     year: int | None = None
+    years: int | None = None
+    """With a month: in which year from this one, in place of `year`."""
 
 
 class Every(Value):
@@ -47,6 +64,8 @@ class Every(Value):
     unit: Unit = "day"
     weekdays: tuple[int, ...] = ()
     """0 is Monday."""
+    nth: int | None = None
+    """With weekdays: which of the month, 1 is the first, -1 the last."""
     days: tuple[int, ...] = ()
     """Days of the month; -1 is the last."""
     months: tuple[int, ...] = ()
@@ -55,10 +74,16 @@ class Every(Value):
 
 
 class Spec(Value):
-    """What a phrase says about time; at least one field is given."""
+    """What a phrase says about time; at least one field is given.
+
+    `after` counts from now, or from the day where one is given ("a week from Monday"). With `every`, the day and the
+    amounts say when it begins ("every day from Monday on"), and the clock at what time of day.
+    """
 
     after: tuple[Amount, ...] = ()
     day: Day | None = None
+    others: tuple[Day, ...] = ()
+    """Other days that the same words may mean ("3/4"): asked about."""
     clock: Clock | None = None
     every: Every | None = None
 
