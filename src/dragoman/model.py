@@ -281,10 +281,57 @@ class Remember(Value, tag="remember"):
     value: Any = None
 
 
+Missed = Literal["skip", "once", "all"]
+"""What becomes of fires that could not happen in time: none, the last one, or all of them."""
+Overlap = Literal["queue", "skip"]
+"""What becomes of a fire while the turn of the one before is not over."""
+
+
+class Timer(Value):
+    """An event to come, once or by a rule.
+
+    At each fire `event` is accepted with the key `name@at`, so that one fire is one turn on any number of replicas.
+    `at` is the next fire by the rule, in epoch seconds on the store's wall clock. `every` is empty (once), a cron
+    expression or an interval, read in `zone`; an interval counts from `anchor`.
+    """
+
+    name: str
+    at: float
+    event: Event
+    every: str = ""
+    zone: str = "UTC"
+    anchor: float = 0.0
+    title: str = ""
+    """What it is about, for people."""
+    person: str = ""
+    """Whose it is; empty: the operator's."""
+    task: str = ""
+    """The operator's task that it belongs to."""
+    source: Literal["turn", "file", "command"] = "turn"
+    missed: Missed = "once"
+    grace: float = 86_400.0
+    """Seconds after which a missed fire is not made up for any more."""
+    overlap: Overlap = "queue"
+    jitter: float = 0.0
+    """Fires come up to so many seconds later than the rule says, each by its own share."""
+
+
+class Schedule(Value, tag="schedule"):
+    """Set a timer, in the place of one with the same name."""
+
+    timer: Timer
+
+
+class Cancel(Value, tag="cancel"):
+    """Take a timer away."""
+
+    name: str
+
+
 Action = Say | Edit | Delete | React | Typing | Answer
 """What may be asked of a platform; what it cannot do is declared in its capabilities."""
 
-Effect = Say | Edit | Delete | React | Typing | Answer | Remember
+Effect = Say | Edit | Delete | React | Typing | Answer | Remember | Schedule | Cancel
 """What a turn wants done; committed all together or not at all."""
 
 

@@ -57,6 +57,18 @@ deliveries = Counter(
     ["platform", "outcome"],
     registry=REGISTRY,
 )
+timer_lateness = Histogram(
+    "dragoman_timer_lateness_seconds",
+    "How long after its time a timer's event was accepted.",
+    buckets=(*SECONDS, 300, 900, 3600, 14_400, 86_400),
+    registry=REGISTRY,
+)
+timer_fires = Counter(
+    "dragoman_timer_fires_total",
+    "Fires of timers, by outcome: fired, missed (too late to be made up for), skipped (the turn before was not over).",
+    ["outcome"],
+    registry=REGISTRY,
+)
 waiting = Gauge(
     "dragoman_queue_depth",
     "Rows that wait, by queue: inbox, outbox, parked.",

@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
+import msgspec
+
 from dragoman.engine.plugin import UNHANDLED, Handler, Loaded, action_value, convert, parameters
-from dragoman.engine.turn import Mark, Turn
+from dragoman.engine.turn import TIMER, Calling, Mark, Turn
 from dragoman.errors import BadArguments, PluginError
 from dragoman.model import Event
 
@@ -27,7 +29,8 @@ class Policy:
 
 def permitted(event: Event, policy: Policy) -> bool:
     """Tell whether this sender may be answered at all."""
-    return policy.permit == "everyone" or event.sender.id in policy.permit
+    own = event.kind == TIMER and not event.sender.id  # the operator's
+    return own or policy.permit == "everyone" or event.sender.id in policy.permit
 
 
 def addressed(event: Event, state: dict[str, Any], policy: Policy) -> bool:
@@ -59,11 +62,29 @@ async def handle(turn: Turn, plugins: Sequence[Loaded]) -> str:
         turn.forget_question()
         if turn.now <= pending.get("until", 0.0) and (name := await _continue(turn, plugins, pending)):
             return name
+    if turn.event.kind == TIMER:
+        return await _fire(turn, plugins)
     try:
         return await _first(turn, plugins)
     except BadArguments as error:
         turn.say(str(error))
         return f"{turn.plugin or 'dialog'}.usage"
+
+
+async def _fire(turn: Turn, plugins: Sequence[Loaded]) -> str:
+    """Hand a timer's event to the handler that it is for; raises `PluginError` when that is gone."""
+    calling = msgspec.convert(turn.event.value, Calling)
+    loaded, handler = _find(plugins, calling.plugin, calling.handler)
+    if loaded is None or handler is None:
+        raise PluginError(f"the timer is for {calling.plugin}.{calling.handler}, which this account does not have")
+    await _call(turn, loaded, handler, dict(calling.bound))
+    return f"{calling.plugin}.{calling.handler}"
+
+
+def _find(plugins: Sequence[Loaded], plugin: str, handler: str) -> tuple[Loaded | None, Handler | None]:
+    """Find a handler by what a question or a timer stored."""
+    loaded = next((candidate for candidate in plugins if candidate.name == plugin), None)
+    return loaded, loaded.plugin.handler(handler) if loaded else None
 
 
 async def _first(turn: Turn, plugins: Sequence[Loaded]) -> str:
@@ -100,9 +121,8 @@ async def _continue(turn: Turn, plugins: Sequence[Loaded], pending: dict[str, An
     if turn.text.strip().lower() in CANCEL:
         turn.say("Cancelled. 已取消。")
         return "dialog.cancel"
-    name, plugin_name = str(pending.get("handler", "")), pending.get("plugin")
-    loaded = next((candidate for candidate in plugins if candidate.name == plugin_name), None)
-    handler = loaded.plugin.handler(name) if loaded else None
+    name, plugin_name = str(pending.get("handler", "")), str(pending.get("plugin", ""))
+    loaded, handler = _find(plugins, plugin_name, name)
     if loaded is None or handler is None:
         turn.say("I asked you something before an upgrade and can no longer use the answer. Please start again.")
         return "dialog.gone"

@@ -2,13 +2,16 @@
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+import msgspec
 
 from dragoman.errors import MediaRefused, PluginError
 from dragoman.model import (
     Answer,
     Attachment,
     Button,
+    Cancel,
     Delete,
     Edit,
     Effect,
@@ -19,10 +22,41 @@ from dragoman.model import (
     React,
     Remember,
     Say,
+    Schedule,
+    Timer,
     Typing,
+    Value,
 )
 
 STATE_VERSION = 1
+TIMER: Final = "timer"
+"""The kind of an event that a timer brings."""
+
+
+class Calling(Value):
+    """Which handler of which plugin an event to come is for, with the arguments that it gets."""
+
+    plugin: str
+    handler: str
+    bound: dict[str, Any] = {}
+
+
+def to_come(event: Event, calling: Calling) -> Event:
+    """Return the event that a timer brings into the conversation of another: from the same person, for a handler.
+
+    Its address has no ticket: what a platform gives for replies has expired by then.
+    """
+    return Event(
+        key="",  # each fire has its own
+        kind=TIMER,
+        account=event.account,
+        platform=event.platform,
+        conversation=event.conversation,
+        address=msgspec.structs.replace(event.address, ticket={}),
+        sender=event.sender,
+        chat_kind=event.chat_kind,
+        value=msgspec.to_builtins(calling),
+    )
 
 
 class World(Protocol):
@@ -41,6 +75,9 @@ class World(Protocol):
 
     async def memory(self, person: str, key: str) -> Any:
         """Read what is remembered of a person."""
+
+    async def timers(self, person: str) -> Sequence[Timer]:
+        """List a person's timers, the next one first."""
 
 
 class NoWorld:
@@ -63,6 +100,10 @@ class NoWorld:
     async def memory(self, person: str, key: str) -> Any:
         """Return nothing."""
         return None
+
+    async def timers(self, person: str) -> Sequence[Timer]:
+        """Return nothing."""
+        return ()
 
 
 class Turn:
@@ -195,6 +236,58 @@ class Turn:
         self.say(question, buttons=buttons)
         asked = {"plugin": self.plugin, "handler": name, "bound": bound, "until": self.now + within}
         self._set(ask={**asked, "sender": self.event.sender.id})
+
+    def schedule(
+        self,
+        at: float,
+        then: Callable[..., Awaitable[object]],
+        *,
+        every: str = "",
+        zone: str = "UTC",
+        title: str = "",
+        name: str = "",
+        **bound: Any,
+    ) -> str:
+        """Let `then` handle an event to come, in this conversation, at `at` (epoch seconds); returns the timer's name.
+
+        It comes again by `every`, a cron expression or an interval, in the zone `zone`. `bound` are JSON values for
+        arguments of `then`; `turn.late` tells how late it is. The timer is this person's, as `title` says; one of the
+        same `name` is replaced. Raises `PluginError` when `then` is no handler of the plugin, as for a question.
+        """
+        handler = getattr(then, "__name__", "")
+        if handler not in self.handlers:
+            raise PluginError(f"{self.plugin} has no handler {handler!r}: decorate it, for example with @plugin.step")
+        number = sum(isinstance(effect, Schedule) for effect in self.effects)
+        timer = Timer(
+            name=name or f"{self.id}.{number}",
+            at=at,
+            event=to_come(self.event, Calling(plugin=self.plugin, handler=handler, bound=bound)),
+            every=every,
+            zone=zone,
+            anchor=at,
+            title=title,
+            person=self.person,
+        )
+        self.effects.append(Schedule(timer=timer))
+        return timer.name
+
+    def reschedule(self, timer: Timer, **changes: Any) -> None:
+        """Set a timer that `timers` gave anew, with changes such as `at`, `every` or `title`."""
+        self.effects.append(Schedule(timer=msgspec.structs.replace(timer, **changes)))
+
+    def cancel(self, name: str) -> None:
+        """Take a timer away."""
+        self.effects.append(Cancel(name=name))
+
+    async def timers(self) -> Sequence[Timer]:
+        """List this person's timers, of all plugins and conversations, the next one first."""
+        return await self._world.timers(self.person)
+
+    @property
+    def late(self) -> float:
+        """How long after its time (seconds) the timer's event is handled; 0 for other events."""
+        due = self.event.value.get("due") if self.event.kind == TIMER else None
+        return max(0.0, self.now - due) if due is not None else 0.0
 
     def ask_again(self, pending: dict[str, Any]) -> None:
         """Leave a question open whose answer could not be read."""

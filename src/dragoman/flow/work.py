@@ -9,12 +9,12 @@ import msgspec
 
 from dragoman import telemetry
 from dragoman.engine import route
-from dragoman.engine.turn import Turn
+from dragoman.engine.turn import TIMER, Turn
 from dragoman.errors import LostLease, MediaRefused, PluginError, StoreAway, StoreError, Unstorable
 from dragoman.flow import pressure, retry
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context, freed
-from dragoman.model import Answer, Attachment, Event, Line, Media, Remember, Say
+from dragoman.model import Answer, Attachment, Cancel, Event, Line, Media, Remember, Say, Schedule, Timer
 from dragoman.store.base import Claim, Done, Handled, InDoubt, Memory, Outgoing, Stored
 
 POLL: Final = 0.25
@@ -23,6 +23,9 @@ GIVE_UP: Final = 25.0
 """Seconds for which a claim is tried to be given back: by then its lease has ended."""
 RENEW: Final = 10.0
 """Seconds between renewals of a running turn's lease."""
+
+MOST_TIMERS: Final = 1000
+"""Timers of a person that a turn is shown."""
 
 SLOWER: Final = "You are writing faster than I can answer. Please wait a minute. 您发得太快了，请过一分钟再试。"
 
@@ -139,7 +142,7 @@ async def _turn(context: Context, claim: Claim, hurried_since: float) -> None:
         raise PluginError(f"account {event.account} is not configured any more")
     began = context.clock()
     world = _World(context, account, stored)
-    turn = Turn(stored.turn, event, state=claim.state, now=began, world=world, hurried_since=hurried_since)
+    turn = Turn(stored.turn, event, state=claim.state, now=context.store.timers.time(), world=world, hurried_since=hurried_since)
     outcome, handler = _gate(event, turn, account) or _limit(context, stored, turn, account), ""
     if not outcome:
         telemetry.crash.passed("c6")
@@ -167,7 +170,7 @@ def _gate(event: Event, turn: Turn, account: Account) -> str:
 
 def _limit(context: Context, stored: Stored, turn: Turn, account: Account) -> str:
     """Say that a sender sends too much to be answered; the sender is told once a minute."""
-    limit = account.messages_per_minute
+    limit = account.messages_per_minute if stored.event.kind != TIMER else 0
     if not limit or (count := context.senders.count(turn.person, stored.received_at)) <= limit:
         return ""
     if count == limit + 1:
@@ -216,6 +219,8 @@ def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: 
         state=state,
         outgoing=outgoing,
         memories=tuple(memories),
+        timers=tuple(effect.timer for effect in turn.effects if isinstance(effect, Schedule)),
+        cancelled=tuple(effect.name for effect in turn.effects if isinstance(effect, Cancel)),
         received_at=stored.received_at,
         routed_at=began,
         responded_at=ended,
@@ -231,7 +236,7 @@ def _outgoing(stored: Stored, turn: Turn, account: Account, ended: float) -> Ite
     """Turn effects into deliveries, each with the key `turn:effect:chunk`; what a platform cannot do is left out."""
     able, adapter = account.adapter.capabilities, account.adapter
     for number, effect in enumerate(_with_answer(stored.event, turn)):
-        if isinstance(effect, Remember):
+        if isinstance(effect, Remember | Schedule | Cancel):
             continue
         if type(effect).__name__.lower() not in able.actions:
             log.debug("action.left_out", message=stored.id, action=type(effect).__name__)
@@ -297,3 +302,7 @@ class _World:
     async def memory(self, person: str, key: str) -> Any:
         """Read what is remembered of a person."""
         return await self._context.store.memory(person, key)
+
+    async def timers(self, person: str) -> Sequence[Timer]:
+        """List a person's timers."""
+        return await self._context.store.timers.of_person(person, MOST_TIMERS)

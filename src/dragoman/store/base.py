@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from dragoman.adapter import Receipt
-from dragoman.model import Action, Address, Class, Delivery, Event, Line, Value
+from dragoman.model import Action, Address, Class, Delivery, Event, Line, Timer, Value
+from dragoman.store.timers import Timers
 
 
 class Times(Value):
@@ -83,6 +84,9 @@ class Handled(Value):
     state: dict[str, Any]
     outgoing: tuple[Outgoing, ...] = ()
     memories: tuple[Memory, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    cancelled: tuple[str, ...] = ()
+    """Names of timers to take away, before `timers` are set."""
     received_at: float = 0.0
     routed_at: float = 0.0
     responded_at: float = 0.0
@@ -196,6 +200,10 @@ GRACE: Final = 2.0
 class Store(Protocol):
     """The line. Every method commits before it returns; `StoreAway` means that nothing was done."""
 
+    @property
+    def timers(self) -> Timers:
+        """The events to come."""
+
     async def accept(
         self,
         account: str,
@@ -222,7 +230,7 @@ class Store(Protocol):
         """Give a claim back untouched, as if it had not been taken."""
 
     async def commit(self, claim: Claim, handled: Handled) -> None:
-        """Store state, outbox and memories together and finish the event; raises `LostLease`."""
+        """Store state, outbox, memories and timers together and finish the event; raises `LostLease`."""
 
     async def retry(self, claim: Claim, after: float, reason: str) -> bool:
         """Note an error and try again later; parks the event at the fifth and returns True."""

@@ -1,12 +1,13 @@
-"""SQL is source: the statements of a `queries.sql`, by name. `-- name: x` starts statement x."""
+"""SQL is source: the statements of a store's `.sql` files, by name. `-- name: x` starts statement x."""
 
 from importlib import resources
 
 
 def named(package: str) -> dict[str, str]:
-    """Read a package's `queries.sql`."""
-    text = (resources.files(package) / "queries.sql").read_text(encoding="utf-8")
-    blocks = (block.partition("\n") for block in text.split("-- name: ")[1:])
+    """Read the statements of a package."""
+    files = [file for file in resources.files(package).iterdir() if file.name.endswith(".sql")]
+    texts = [file.read_text(encoding="utf-8") for file in files]
+    blocks = (block.partition("\n") for text in texts for block in text.split("-- name: ")[1:])
     return {name.strip(): body.strip() for name, _, body in blocks}
 
 

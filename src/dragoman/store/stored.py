@@ -6,14 +6,16 @@ from typing import Any
 import msgspec
 
 from dragoman import crypto
-from dragoman.model import Action, Address, Event, Line, Say
+from dragoman.model import Action, Address, Event, Line, Say, Timer
 from dragoman.store.base import Stage, Stored, Trace
+from dragoman.store.timers import Standing
 
 _encode = msgspec.json.Encoder().encode
 _event = msgspec.json.Decoder(Event).decode
 _action = msgspec.json.Decoder(Action).decode
 _address = msgspec.json.Decoder(Address).decode
 _state = msgspec.json.Decoder(dict[str, Any]).decode
+_timer = msgspec.json.Decoder(Timer).decode
 _ids = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
@@ -137,3 +139,37 @@ def _deliver_stage(number: int, state: str, reason: str, attempts: int, at: floa
     known = f" as {ids}" if ids != "[]" else ""
     because = f": {reason}" if reason else ""
     return Stage(name="deliver", at=at, outcome=f"d{number} {state}{known}, attempt {attempts}{because}")
+
+
+def read_timer(body: str, at: float) -> Timer | None:
+    """Read a timer; None when another release wrote it in a way that this one does not know."""
+    try:
+        return msgspec.structs.replace(_timer(body), at=at)
+    except msgspec.DecodeError:
+        return None
+
+
+def ready_at(timer: Timer) -> float:
+    """Return when a timer may fire: its time by the rule, and its own share of the jitter."""
+    if not timer.jitter:
+        return timer.at
+    share = int(crypto.fingerprint(timer.name, str(timer.at))[:8], 16) / 0xFFFF_FFFF
+    return timer.at + timer.jitter * share
+
+
+def standings(rows: Iterable[Sequence[Any]]) -> tuple[Standing, ...]:
+    """Read timers as they stand: timer, at, fired, missed, last_at, last_event, a waiting event, and if paused."""
+    read = [(read_timer(row[0], row[1]), row) for row in rows]
+    return tuple(
+        Standing(
+            timer=timer,
+            fired=row[2],
+            missed=row[3],
+            last_at=row[4],
+            last_event=row[5],
+            busy=row[6] is not None,
+            paused=bool(row[7]) if len(row) > 7 else False,
+        )
+        for timer, row in read
+        if timer is not None
+    )

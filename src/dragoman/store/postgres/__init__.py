@@ -36,6 +36,7 @@ from dragoman.store.postgres.ends import Ends
 from dragoman.store.postgres.group import Group
 from dragoman.store.postgres.pool import Pool
 from dragoman.store.postgres.reader import PostgresReader
+from dragoman.store.postgres.timers import PostgresTimers
 
 RESOLVE: Final = 20.0
 """Seconds that an unanswered commit is resolved for: less than its claim's lease."""
@@ -56,6 +57,7 @@ class PostgresStore:
 
     def __init__(self, pool: Pool, clock: Callable[[], float], owner: str) -> None:
         self.reader = PostgresReader(pool)
+        self.timers = PostgresTimers(pool, clock, lambda: self.most_pending, self._came)
         self.owner = owner
         self.most_waiting = 50_000
         self.most_pending = MOST_PENDING
@@ -94,12 +96,13 @@ class PostgresStore:
         """
         owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         pool = await Pool.open(url, max(1, connections - 1), f"dragoman {owner}", given)
+        store = cls(pool, clock, owner)
         try:
             await opening.migrate(pool)
+            await store.timers.compare()
         except StoreError:
             await pool.close()
             raise
-        store = cls(pool, clock, owner)
         store._bell = Bell(pool, url, owner, store._hear, store._gap)
         return store
 
@@ -154,6 +157,7 @@ class PostgresStore:
     async def beat(self, roles: str) -> int:
         """Say that this replica lives; returns how many do."""
         await self._pool.rows("beat", name=self.owner, roles=roles)
+        await self.timers.compare()
         alive = len(await self._pool.rows("replicas", alive=ALIVE))
         if self._bell is not None:
             self._bell.alone = alive <= 1
@@ -174,11 +178,14 @@ class PostgresStore:
             return ()
         accepted = await self._accepting.do(inbox.Arrival(account, receipt, times, keep or {}, surplus))
         new = [item for item, event in zip(accepted, receipt.events, strict=True) if event.wants_turn]
-        fresh = sum(not item.duplicate and not item.surplus for item in new)
-        if fresh:
-            self._waiting += fresh
-            self._wake("work")
+        self._came(sum(not item.duplicate and not item.surplus for item in new))
         return accepted
+
+    def _came(self, events: int) -> None:
+        """Note that events came that want a turn."""
+        if events:
+            self._waiting += events
+            self._wake("work")
 
     async def _accept(self, arrivals: Sequence[inbox.Arrival]) -> Sequence[tuple[Accepted, ...]]:
         return await inbox.accept(self._pool, arrivals, self.most_pending)
@@ -226,7 +233,7 @@ class PostgresStore:
         self._wake("work")
 
     async def commit(self, claim: Claim, handled: Handled) -> None:
-        """Store state, outbox and memories together and finish the event; raises `LostLease`."""
+        """Store state, outbox, memories and timers together and finish the event; raises `LostLease`."""
         try:
             more = await self._committing.do(inbox.Ending(claim, handled))
         except StoreError:

@@ -1,6 +1,6 @@
 """The inbox's side of the line: accept, claim, commit, retry, park."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +10,7 @@ from dragoman.adapter import Receipt
 from dragoman.errors import LostLease
 from dragoman.model import Event
 from dragoman.store.base import Accepted, Claim, Handled, Surplus, Times
+from dragoman.store.postgres import schedule
 from dragoman.store.postgres.pool import Collision, Pool, Session, columns
 from dragoman.store.stored import crowded, encode, read_event, read_state
 
@@ -56,27 +57,30 @@ async def accept(pool: Pool, arrivals: Sequence[Arrival], most: int) -> list[tup
     """
 
     async def work(session: Session) -> list[tuple[Accepted, ...]]:
-        events = [event for arrival in arrivals for event in arrival.receipt.events]
-        waiting = await _lock(
-            session, {short(event.conversation): event.account for event in events if event.wants_turn}
-        )
-        numbers = await _add(session, arrivals) if events else {}
-        surplus = _surplus(arrivals, numbers, waiting, most)
-        if surplus:
-            await _put_off(session, surplus, numbers, most)
-        known = [event for event in events if _name(event) not in numbers]
-        again = [*known, *_repeated(events)]
-        if again:
-            numbers = {**await _note_duplicates(session, again), **numbers}
-        if not numbers.keys() >= {_name(event) for event in events}:
-            raise Collision("an event that comes again was deleted meanwhile")
-        kept = {name: value for arrival in arrivals for name, value in arrival.keep.items()}
-        if kept:
-            await session.rows("set_kept", names=list(kept), values=list(kept.values()))
-        duplicates = {_name(event) for event in known}
-        return _told(arrivals, numbers, duplicates, surplus)
+        return await accept_in(session, arrivals, most)
 
     return await pool.transact(work)
+
+
+async def accept_in(session: Session, arrivals: Sequence[Arrival], most: int) -> list[tuple[Accepted, ...]]:
+    """Store receipts' events in a transaction that does more besides."""
+    events = [event for arrival in arrivals for event in arrival.receipt.events]
+    waiting = await lock(session, events)
+    numbers = await _add(session, arrivals) if events else {}
+    surplus = _surplus(arrivals, numbers, waiting, most)
+    if surplus:
+        await _put_off(session, surplus, numbers, most)
+    known = [event for event in events if _name(event) not in numbers]
+    again = [*known, *_repeated(events)]
+    if again:
+        numbers = {**await _note_duplicates(session, again), **numbers}
+    if not numbers.keys() >= {_name(event) for event in events}:
+        raise Collision("an event that comes again was deleted meanwhile")
+    kept = {name: value for arrival in arrivals for name, value in arrival.keep.items()}
+    if kept:
+        await session.rows("set_kept", names=list(kept), values=list(kept.values()))
+    duplicates = {_name(event) for event in known}
+    return _told(arrivals, numbers, duplicates, surplus)
 
 
 def _told(
@@ -144,8 +148,9 @@ def _repeated(events: Sequence[Event]) -> list[Event]:
     return [event for event in events if _name(event) in seen or seen.add(_name(event))]  # type: ignore[func-returns-value]  # `add` returns None, which is false
 
 
-async def _lock(session: Session, wanted: Mapping[str, str]) -> dict[str, int]:
-    """Lock the conversations' rows in key order, making those that are not there; gives how many wait in each."""
+async def lock(session: Session, events: Sequence[Event]) -> dict[str, int]:
+    """Lock the events' conversations in key order, making those that are not there; gives how many wait in each."""
+    wanted = {short(event.conversation): event.account for event in events if event.wants_turn}
     conversations = sorted(wanted)
     found: dict[str, int] = {}
     for _ in range(LOOKS if conversations else 0):
@@ -296,7 +301,7 @@ class Ending(msgspec.Struct):
 
 
 async def commit(pool: Pool, endings: Sequence[Ending]) -> list[int | Exception]:
-    """Finish turns in one statement: state, outbox and memories; gives how many events still wait, or `LostLease`."""
+    """Finish turns together: state, outbox, memories and timers; gives how many events still wait, or `LostLease`."""
     turns = [
         (
             ending.claim.conversation,
@@ -310,21 +315,41 @@ async def commit(pool: Pool, endings: Sequence[Ending]) -> list[int | Exception]
         for ending in endings
     ]
     conversations, fences, events, states, handlers, routed, responded = columns(turns, 7)
-    finished = await pool.rows(
-        "commit",
-        conversations=conversations,
-        fences=fences,
-        events=events,
-        states=states,
-        handlers=handlers,
-        routed=routed,
-        responded=responded,
-        **_said(endings),
-        **_remembered(endings),
-    )
+
+    async def work(session: Session | Pool) -> list[Any]:
+        return await session.rows(
+            "commit",
+            conversations=conversations,
+            fences=fences,
+            events=events,
+            states=states,
+            handlers=handlers,
+            routed=routed,
+            responded=responded,
+            **_said(endings),
+            **_remembered(endings),
+        )
+
+    if any(ending.handled.timers or ending.handled.cancelled for ending in endings):
+        finished = await pool.transact(lambda session: _with_timers(session, work, endings))
+    else:
+        finished = await work(pool)
     pending = dict(finished)
     lost = LostLease("the conversation was taken over")
     return [pending.get(ending.claim.conversation, lost) for ending in endings]
+
+
+async def _with_timers(
+    session: Session, work: Callable[[Session], Awaitable[list[Any]]], endings: Sequence[Ending]
+) -> list[Any]:
+    """Finish turns, and set and take away the timers of those that still were ours."""
+    finished = await work(session)
+    done = {row[0] for row in finished}
+    ours = [ending.handled for ending in endings if ending.claim.conversation in done]
+    timers = [timer for handled in ours for timer in handled.timers]
+    cancelled = {name for handled in ours for name in handled.cancelled}
+    await schedule.change(session, timers, cancelled)
+    return finished
 
 
 def _said(endings: Sequence[Ending]) -> dict[str, list[Any]]:

@@ -30,6 +30,7 @@ from dragoman.store.disk import Disk
 from dragoman.store.sqlite import inbox, opening, outbox, upkeep
 from dragoman.store.sqlite.reader import SqliteReader
 from dragoman.store.sqlite.statements import one
+from dragoman.store.sqlite.timers import SqliteTimers
 from dragoman.store.sqlite.writer import Writer
 
 LOOK_AGAIN: Final = 1.0
@@ -44,10 +45,12 @@ class SqliteStore:
         writer: Writer,
         reader: SqliteReader,
         lock: opening.FileLock,
-        clock: Callable[[], float],
+        clocks: tuple[Callable[[], float], Callable[[], float]],
         disk: Disk | None = None,
     ) -> None:
+        clock, _ = clocks
         self.reader = reader
+        self.timers = SqliteTimers(writer, clocks, lambda: self.most_pending, self._came)
         self._writer = writer
         self._lock = lock
         self._clock = clock
@@ -61,8 +64,16 @@ class SqliteStore:
         self._waiting = 0
 
     @classmethod
-    async def open(cls, database: Path, clock: Callable[[], float], disk: Disk | None = None) -> Self:
+    async def open(
+        cls,
+        database: Path,
+        clock: Callable[[], float],
+        disk: Disk | None = None,
+        wall: Callable[[], float] | None = None,
+    ) -> Self:
         """Open or create the file; `clock` gives epoch seconds that never jump. `disk` is watched for room.
+
+        Timers go by `wall` (without one: by `clock`).
 
         Raises `StoreLocked` when a service runs on it, `StoreDamaged`, or `StoreAway`.
         """
@@ -77,7 +88,7 @@ class SqliteStore:
             lock.release()
             raise
         relieve = disk.relieve if disk is not None else None
-        store = cls(Writer(connection, asyncio.get_running_loop(), relieve), reader, lock, clock, disk)
+        store = cls(Writer(connection, asyncio.get_running_loop(), relieve), reader, lock, (clock, wall or clock), disk)
         store._waiting = one(connection, "waiting_events")
         return store
 
@@ -101,11 +112,14 @@ class SqliteStore:
         bound = inbox.Bound(self.most_pending, surplus)
         accepted = await self._writer.run(inbox.accept, account, receipt, times, keep or {}, bound, self._clock())
         new = [item for item, event in zip(accepted, receipt.events, strict=True) if event.wants_turn]
-        fresh = sum(not item.duplicate and not item.surplus for item in new)
-        if fresh:
-            self._waiting += fresh
-            self._hints["work"].set()
+        self._came(sum(not item.duplicate and not item.surplus for item in new))
         return tuple(accepted)
+
+    def _came(self, events: int) -> None:
+        """Note that events came that want a turn."""
+        if events:
+            self._waiting += events
+            self._hints["work"].set()
 
     async def park(self, account: str, raw: bytes, reason: str) -> str:
         """Set an authentic payload that we do not understand aside; returns its id."""
@@ -129,7 +143,7 @@ class SqliteStore:
         self._let_go(claim)
 
     async def commit(self, claim: Claim, handled: Handled) -> None:
-        """Store state, outbox and memories together and finish the event; raises `LostLease`."""
+        """Store state, outbox, memories and timers together and finish the event; raises `LostLease`."""
         more = await self._writer.run(inbox.commit, claim, handled, self._clock())
         self._let_go(claim, more=more > 0)
         self._finish(handled.id)

@@ -10,7 +10,7 @@ from dragoman.adapter import Receipt
 from dragoman.errors import LostLease
 from dragoman.model import Event
 from dragoman.store.base import Accepted, Claim, Handled, Surplus, Times
-from dragoman.store.sqlite import outbox
+from dragoman.store.sqlite import outbox, schedule
 from dragoman.store.sqlite.statements import one, rows, run
 from dragoman.store.stored import crowded, encode, read_event, read_state
 
@@ -38,7 +38,7 @@ def accept(
 ) -> list[Accepted]:
     """Store a receipt's events, each once, and what is to be kept with them."""
     number = one(connection, "add_receipt", account=account, at=now, raw=receipt.raw) if receipt.events else 0
-    accepted = [_accept(connection, event, number, times, bound, now) for event in receipt.events]
+    accepted = [accept_event(connection, event, number, times, bound, now) for event in receipt.events]
     if accepted and all(item.duplicate or not item.id for item in accepted):
         run(connection, "drop_receipt", id=number)  # a repeat brings nothing: it is counted, not kept
     for name, value in keep.items():
@@ -46,9 +46,10 @@ def accept(
     return accepted
 
 
-def _accept(
+def accept_event(
     connection: apsw.Connection, event: Event, receipt: int, times: Times, bound: Bound, now: float
 ) -> Accepted:
+    """Store one event, once."""
     number = one(
         connection,
         "add_event",
@@ -164,6 +165,7 @@ def commit(connection: apsw.Connection, claimed: Claim, handled: Handled, now: f
     outbox.add(connection, claimed.conversation, handled, now)
     for memory in handled.memories:
         run(connection, "set_memory", person=memory.person, key=memory.key, value=encode(memory.value))
+    schedule.change(connection, handled.timers, handled.cancelled)
     return int(pending)
 
 

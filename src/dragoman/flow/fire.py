@@ -1,0 +1,118 @@
+"""The timers: those that are due become events of the line, each fire once, and what was missed by each timer's rule."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from dragoman import telemetry
+from dragoman.flow.context import Context
+from dragoman.model import Event, Timer
+from dragoman.store.timers import PUNCTUAL, Firing, Standing
+from dragoman.when import rhythm
+
+POLL: Final = 0.5
+"""Seconds between looks, when no timer is known to be due before."""
+BATCH: Final = 250
+"""Timers that are fired in one transaction, at most."""
+OVERDUE_RATE: Final = 50.0
+"""Fires a second, on each replica, of timers that are overdue: after an outage, live messages must not wait for them."""
+CROWDED: Final = 1000
+"""Messages that wait, from which on no timer fires: what is due waits too, in its own table."""
+MADE_UP: Final = 100
+"""Missed fires of one timer that are made up for, at most, where its rule is to make up for all."""
+
+log = telemetry.logger("fire")
+
+
+class Allowance:
+    """How many overdue timers may fire now."""
+
+    def __init__(self, now: float) -> None:
+        self._left = 0.0
+        self._seen = now
+
+    def look(self, now: float) -> int:
+        """Return the allowance, which grows with the time to what a second allows."""
+        self._left = min(OVERDUE_RATE, self._left + max(0.0, now - self._seen) * OVERDUE_RATE)
+        self._seen = now
+        return int(self._left)
+
+    def use(self, count: int) -> None:
+        """Take so many from it."""
+        self._left -= count
+
+
+async def fire(context: Context) -> None:
+    """Fire timers until told to stop."""
+    allowance = Allowance(context.clock())
+    while not context.stopping.is_set():
+        try:
+            pause = await _look(context, allowance)
+        except Exception as error:  # noqa: BLE001 - the outer loop: the timers are still there at the next look
+            log.error("fire.failed", error=telemetry.where(error))
+            pause = POLL
+        if pause > 0:
+            await asyncio.sleep(min(pause, POLL))
+
+
+async def _look(context: Context, allowance: Allowance) -> float:
+    """Fire what is due; returns the seconds until there may be more."""
+    room = CROWDED - context.store.waiting()
+    if room <= 0 or context.store.full():
+        return POLL / 5
+    due = await context.store.timers.due(min(BATCH, room), allowance.look(context.clock()))
+    firings = [decide(standing, due.now) for standing in due.timers]
+    if not firings:
+        return due.until_next
+    numbers = await context.store.timers.fire(firings)
+    telemetry.crash.passed("c12")
+    allowance.use(sum(due.now - standing.timer.at > PUNCTUAL for standing in due.timers))
+    if numbers:
+        _report(context, due.timers, firings)
+    return 0.0 if len(firings) >= BATCH else POLL / 50
+
+
+def decide(standing: Standing, now: float) -> Firing:
+    """Return what becomes of a timer that is due: which of its fires come now, and when the next one is."""
+    timer = standing.timer
+    missed = rhythm.missed(timer.every, timer.at, now, timer.zone, timer.anchor, MADE_UP) if timer.every else []
+    times = [timer.at, *missed]
+    skip = standing.busy and timer.overlap == "skip"
+    wanted = [] if skip else _wanted(timer, times, now)
+    next_at = rhythm.after(timer.every, max(now, timer.at), timer.zone, timer.anchor) if timer.every else None
+    return Firing(
+        name=timer.name,
+        at=timer.at,
+        events=tuple(_event(timer, at) for at in wanted),
+        last_at=wanted[-1] if wanted else None,
+        next_at=next_at,
+        ready_at=next_at,
+        missed=len(times) - len(wanted),
+    )
+
+
+def _wanted(timer: Timer, times: Sequence[float], now: float) -> list[float]:
+    """Choose the fires that come, of those whose time has come."""
+    in_time = PUNCTUAL + timer.jitter
+    within = in_time if timer.missed == "skip" else max(in_time, timer.grace)
+    fresh = [at for at in times if now - at <= within]
+    return fresh if timer.missed == "all" else fresh[-1:]
+
+
+def _event(timer: Timer, at: float) -> Event:
+    value = {**timer.event.value, "timer": timer.name, "due": at, "title": timer.title}
+    return msgspec.structs.replace(timer.event, key=f"{timer.name}@{at:.3f}", at=at, value=value)
+
+
+def _report(context: Context, standings: Sequence[Standing], firings: Sequence[Firing]) -> None:
+    now = context.store.timers.time()
+    for standing, firing in zip(standings, firings, strict=True):
+        telemetry.timer_fires.labels("fired").inc(len(firing.events))
+        if firing.missed:
+            telemetry.timer_fires.labels("skipped" if standing.busy else "missed").inc(firing.missed)
+            log.warning("timer.missed", timer=firing.name, fires=firing.missed, busy=standing.busy)
+        for event in firing.events:
+            telemetry.timer_lateness.observe(max(0.0, now - event.at))
+    log.info("timers.fired", count=sum(len(firing.events) for firing in firings))

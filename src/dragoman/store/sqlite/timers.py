@@ -1,0 +1,122 @@
+"""The timers of the embedded store."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+import apsw
+
+from dragoman.model import Event, Timer
+from dragoman.store.base import Times
+from dragoman.store.sqlite import inbox, schedule
+from dragoman.store.sqlite.statements import one, rows, run
+from dragoman.store.sqlite.writer import Writer
+from dragoman.store.stored import read_timer, standings
+from dragoman.store.timers import PUNCTUAL, Due, Firing, Standing
+
+
+class SqliteTimers:
+    """Timers on one file: the writer's thread is the only one that moves them."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        clocks: tuple[Callable[[], float], Callable[[], float]],
+        most_pending: Callable[[], int],
+        came: Callable[[int], None],
+    ) -> None:
+        """`clocks` are the store's steady one and the wall's; `came` is called with how many events came."""
+        self._writer = writer
+        self._clock, self._wall = clocks
+        self._most_pending = most_pending
+        self._came = came
+
+    def time(self) -> float:
+        """Tell the wall clock that timers go by, in epoch seconds."""
+        return self._wall()
+
+    async def due(self, punctual: int, overdue: int) -> Due:
+        """Read timers that are due: up to so many that are in time, and so many that are not."""
+        return await self._writer.run(_due, punctual, overdue, self.time())
+
+    async def fire(self, firings: Sequence[Firing]) -> Sequence[int]:
+        """Move timers on and accept their events; returns the numbers of those that came, and not by others before."""
+        bound = inbox.Bound(self._most_pending(), "park")
+        numbers = await self._writer.run(_fire, firings, bound, self._clock())
+        self._came(len(numbers))
+        return numbers
+
+    async def set(self, timers: Sequence[Timer]) -> None:
+        """Set timers, in the place of those with the same names; what they counted stays."""
+        await self._writer.run(schedule.change, timers, ())
+
+    async def cancel(self, names: Collection[str]) -> int:
+        """Take timers away; returns how many there were."""
+        return await self._writer.run(schedule.change, (), names)
+
+    async def pause(self, names: Collection[str]) -> int:
+        """Let timers rest until they are set again; returns how many there were."""
+        return await self._writer.run(_pause, names)
+
+    async def of_person(self, person: str, limit: int) -> Sequence[Timer]:
+        """List a person's timers, the next one first."""
+        return await self._writer.run(_of_person, person, limit)
+
+    async def of_tasks(self, task: str = "") -> Sequence[Standing]:
+        """List the timers of the operator's tasks, or of one task, by name."""
+        return await self._writer.run(_of_tasks, task)
+
+
+def _due(connection: apsw.Connection, punctual: int, overdue: int, now: float) -> Due:
+    limits = {"punctual": punctual, "overdue": overdue, "punctual_for": PUNCTUAL}
+    found = rows(connection, "timers_due", now=now, **limits)
+    following = one(connection, "next_timer", now=now)
+    until = following - now if following is not None else float("inf")
+    return Due(now=now, timers=standings(found), until_next=until)
+
+
+def _fire(connection: apsw.Connection, firings: Iterable[Firing], bound: inbox.Bound, now: float) -> list[int]:
+    numbers: list[int] = []
+    for firing in firings:
+        if _move(connection, firing):
+            numbers += [_accept(connection, firing.name, event, bound, now) for event in firing.events]
+    return [number for number in numbers if number]
+
+
+def _move(connection: apsw.Connection, firing: Firing) -> bool:
+    """Move a timer on from the time at which it was read; False when it is not there any more."""
+    if firing.next_at is None:
+        return one(connection, "end_timer", name=firing.name, at=firing.at) is not None
+    moved = one(
+        connection,
+        "move_timer",
+        name=firing.name,
+        at=firing.at,
+        next_at=firing.next_at,
+        ready_at=firing.ready_at,
+        fired=len(firing.events),
+        missed=firing.missed,
+        last_at=firing.last_at,
+    )
+    return moved is not None
+
+
+def _accept(connection: apsw.Connection, name: str, event: Event, bound: inbox.Bound, now: float) -> int:
+    """Accept one fire; 0 when it came before, or is set aside because too much of its conversation waits."""
+    accepted = inbox.accept_event(connection, event, 0, Times(received=now, authenticated=now, parsed=now), bound, now)
+    if accepted.duplicate:
+        return 0
+    run(connection, "note_fire", name=name, event=accepted.id)
+    return 0 if accepted.surplus else accepted.id
+
+
+def _pause(connection: apsw.Connection, names: Iterable[str]) -> int:
+    return sum(one(connection, "pause_timer", name=name) is not None for name in names)
+
+
+def _of_person(connection: apsw.Connection, person: str, limit: int) -> list[Timer]:
+    found: list[Any] = rows(connection, "timers_of_person", person=person, limit=limit)
+    return [timer for body, at in found if (timer := read_timer(body, at)) is not None]
+
+
+def _of_tasks(connection: apsw.Connection, task: str) -> tuple[Standing, ...]:
+    return standings(rows(connection, "timers_of_tasks", task=task))
