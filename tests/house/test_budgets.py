@@ -15,6 +15,7 @@ OUTER_LOOPS = {
     "store/postgres/group.py",
     "flow/work.py",
     "flow/deliver.py",
+    "flow/fire.py",
     "flow/tick.py",
     "service/attend.py",  # the loop that follows accounts
     "testing/vectors/run.py",  # a foreign adapter may raise anything, and that is its FAIL line

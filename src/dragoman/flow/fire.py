@@ -1,4 +1,4 @@
-"""The timers: those that are due become events of the line, each fire once, and what was missed by each timer's rule."""
+"""The timers: those that are due become events of the line, each fire once; what was missed goes by its rule."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,15 +9,17 @@ import msgspec
 from dragoman import telemetry
 from dragoman.flow.context import Context
 from dragoman.model import Event, Timer
-from dragoman.store.timers import PUNCTUAL, Firing, Standing
+from dragoman.store.timers import PUNCTUAL, Due, Firing, Standing
 from dragoman.when import rhythm
 
 POLL: Final = 0.5
 """Seconds between looks, when no timer is known to be due before."""
+SOON: Final = 0.01
+"""Seconds until the next look, while there is something to do."""
 BATCH: Final = 250
 """Timers that are fired in one transaction, at most."""
 OVERDUE_RATE: Final = 50.0
-"""Fires a second, on each replica, of timers that are overdue: after an outage, live messages must not wait for them."""
+"""Fires a second, on each replica, of timers that are overdue: after an outage, live messages do not wait for them."""
 CROWDED: Final = 1000
 """Messages that wait, from which on no timer fires: what is due waits too, in its own table."""
 MADE_UP: Final = 100
@@ -63,15 +65,28 @@ async def _look(context: Context, allowance: Allowance) -> float:
     if room <= 0 or context.store.full():
         return POLL / 5
     due = await context.store.timers.due(min(BATCH, room), allowance.look(context.clock()))
-    firings = [decide(standing, due.now) for standing in due.timers]
-    if not firings:
+    if not due.timers:
         return due.until_next
-    numbers = await context.store.timers.fire(firings)
+    decided = await _decided(context, due)
+    moved = await context.store.timers.fire([firing for _, firing in decided.values()])
     telemetry.crash.passed("c12")
     allowance.use(sum(due.now - standing.timer.at > PUNCTUAL for standing in due.timers))
-    if numbers:
-        _report(context, due.timers, firings)
-    return 0.0 if len(firings) >= BATCH else POLL / 50
+    for name in moved:
+        _report(*decided[name], context.store.timers.time())
+    return 0.0 if len(due.timers) >= BATCH else SOON
+
+
+async def _decided(context: Context, due: Due) -> dict[str, tuple[Standing, Firing]]:
+    """Decide about each timer; one whose rule or zone this release does not know rests until an operator sets it."""
+    decided: dict[str, tuple[Standing, Firing]] = {}
+    for standing in due.timers:
+        name = standing.timer.name
+        try:
+            decided[name] = standing, decide(standing, due.now)
+        except (ValueError, LookupError) as error:
+            log.error("timer.unreadable", timer=name, reason=str(error))
+            await context.store.timers.pause([name])
+    return decided
 
 
 def decide(standing: Standing, now: float) -> Firing:
@@ -106,13 +121,12 @@ def _event(timer: Timer, at: float) -> Event:
     return msgspec.structs.replace(timer.event, key=f"{timer.name}@{at:.3f}", at=at, value=value)
 
 
-def _report(context: Context, standings: Sequence[Standing], firings: Sequence[Firing]) -> None:
-    now = context.store.timers.time()
-    for standing, firing in zip(standings, firings, strict=True):
-        telemetry.timer_fires.labels("fired").inc(len(firing.events))
-        if firing.missed:
-            telemetry.timer_fires.labels("skipped" if standing.busy else "missed").inc(firing.missed)
-            log.warning("timer.missed", timer=firing.name, fires=firing.missed, busy=standing.busy)
-        for event in firing.events:
-            telemetry.timer_lateness.observe(max(0.0, now - event.at))
-    log.info("timers.fired", count=sum(len(firing.events) for firing in firings))
+def _report(standing: Standing, firing: Firing, now: float) -> None:
+    """Count what became of a timer that was ours to fire."""
+    telemetry.timer_fires.labels("fired").inc(len(firing.events))
+    for event in firing.events:
+        telemetry.timer_lateness.observe(max(0.0, now - event.at))
+    if firing.missed:
+        telemetry.timer_fires.labels("skipped" if standing.busy else "missed").inc(firing.missed)
+        log.warning("timer.missed", timer=firing.name, fires=firing.missed, busy=standing.busy)
+    log.info("timer.fired", timer=firing.name, fires=len(firing.events), late=round(now - firing.at, 3))

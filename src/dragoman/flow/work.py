@@ -142,7 +142,9 @@ async def _turn(context: Context, claim: Claim, hurried_since: float) -> None:
         raise PluginError(f"account {event.account} is not configured any more")
     began = context.clock()
     world = _World(context, account, stored)
-    turn = Turn(stored.turn, event, state=claim.state, now=context.store.timers.time(), world=world, hurried_since=hurried_since)
+    now = context.store.timers.time()
+    hurried = hurried_since and hurried_since + now - began
+    turn = Turn(stored.turn, event, state=claim.state, now=now, world=world, hurried_since=hurried)
     outcome, handler = _gate(event, turn, account) or _limit(context, stored, turn, account), ""
     if not outcome:
         telemetry.crash.passed("c6")

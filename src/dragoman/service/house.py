@@ -5,10 +5,11 @@ import contextlib
 import dataclasses
 import secrets
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from dragoman import telemetry
 from dragoman.config import Settings
 from dragoman.engine.plugin import Loaded
 from dragoman.errors import ConfigError, PluginError
@@ -32,6 +33,8 @@ from dragoman.store.base import Shared, Store
 from dragoman.store.disk import Disk
 from dragoman.web.guard import Guard
 
+log = telemetry.logger("service")
+
 Role = Literal["gateway", "engine", "connector"]
 ROLES: Final[tuple[Role, ...]] = ("gateway", "engine", "connector")
 
@@ -45,6 +48,38 @@ class SteadyClock:
     def __call__(self) -> float:
         """Return the time in epoch seconds."""
         return self._offset + time.monotonic()
+
+
+class WallClock:
+    """Epoch seconds as the wall shows them, for what people set a time for; a jump counts when it has lasted.
+
+    A machine that slept wakes to another time; a clock that is set by mistake is often set back at once.
+    """
+
+    SLEW: Final = 1.0
+    """Seconds that a clock may drift between two looks."""
+    LASTED: Final = 10.0
+    """Seconds after which a jump is believed."""
+
+    def __init__(self, steady: Callable[[], float], wall: Callable[[], float] = time.time) -> None:
+        self._steady = steady
+        self._wall = wall
+        self._ahead = 0.0
+        self._jump = 0.0
+        self._jumped_at: float | None = None
+
+    def __call__(self) -> float:
+        """Return the time in epoch seconds."""
+        steady = self._steady()
+        ahead = self._wall() - steady
+        if abs(ahead - self._ahead) <= self.SLEW:
+            self._ahead, self._jumped_at = ahead, None
+        elif self._jumped_at is None or abs(ahead - self._jump) > self.SLEW:
+            self._jump, self._jumped_at = ahead, steady
+        elif steady - self._jumped_at >= self.LASTED:
+            log.warning("clock.jumped", seconds=round(ahead - self._ahead, 1))
+            self._ahead, self._jumped_at = ahead, None
+        return steady + self._ahead
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,7 +102,7 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
     loaded = load_plugins(installation)
     load_accounts(installation, loaded)  # refuse a wrong configuration before anything is opened
     async with contextlib.AsyncExitStack() as stack:
-        store = await open_store(installation, steady, disk)
+        store = await open_store(installation, steady, disk, WallClock(steady))
         stack.push_async_callback(store.close)
         store.most_waiting = settings.most_waiting
         caches = await open_cache(stack, installation, store)

@@ -12,6 +12,7 @@ from dragoman import telemetry
 from dragoman.flow import tick
 from dragoman.flow.context import Context
 from dragoman.flow.deliver import deliver
+from dragoman.flow.fire import fire
 from dragoman.flow.work import work
 from dragoman.service.doors import Server, bind, bind_control, serving
 from dragoman.service.house import ROLES, House, Role, opened
@@ -106,6 +107,7 @@ async def _loops(
         if "engine" in roles:
             line = [group.create_task(work(context)), group.create_task(deliver(context))]
             beside.append(group.create_task(tick.tick(context, house.media, _keep(installation))))
+            beside.append(group.create_task(fire(context)))
         while not all(server.started for server in doors.servers):  # noqa: ASYNC110 - uvicorn tells it by an attribute
             await asyncio.sleep(0.005)
         if announce is not None:

@@ -22,11 +22,19 @@ LONGEST_WAIT: Final = 5.0
 log = telemetry.logger("store")
 
 
-async def open_store(installation: Installation, clock: Callable[[], float], disk: Disk | None = None) -> OpenStore:
-    """Open the store; raises `ConfigError` when it can never be opened so, `StoreError` for the file's troubles."""
+async def open_store(
+    installation: Installation,
+    clock: Callable[[], float],
+    disk: Disk | None = None,
+    wall: Callable[[], float] | None = None,
+) -> OpenStore:
+    """Open the store; raises `ConfigError` when it can never be opened so, `StoreError` for the file's troubles.
+
+    `clock` never jumps; timers go by `wall`, or by the database's own clock.
+    """
     url = installation.settings.store.reveal()
     if not url:
-        return await SqliteStore.open(installation.database, clock, disk)
+        return await SqliteStore.open(installation.database, clock, disk, wall)
     where = installation.document.where("store")
     check(url, where)
     try:

@@ -62,8 +62,8 @@ class Timers(Protocol):
     async def due(self, punctual: int, overdue: int) -> Due:
         """Read timers that are due: up to so many that are in time, and so many that are not."""
 
-    async def fire(self, firings: Sequence[Firing]) -> Sequence[int]:
-        """Move timers on and accept their events; returns the numbers of those that came, and not by others before."""
+    async def fire(self, firings: Sequence[Firing]) -> Collection[str]:
+        """Move timers on and accept their events; returns the names of those that no other has moved on before."""
 
     async def set(self, timers: Sequence[Timer]) -> None:
         """Set timers, in the place of those with the same names; what they counted stays."""

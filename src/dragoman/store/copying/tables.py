@@ -80,6 +80,7 @@ TABLES: Final = (
     _table("once", "turn name", "turn name arguments at result"),
     _table("memory", "person key", "person key value"),
     _table("kept", "name", "name value"),
+    _table("timer", "name", "name person task timer at ready_at fired missed last_at last_event"),
 )
 """In the order in which they are copied: lanes follow their deliveries."""
 

@@ -42,31 +42,30 @@ class PostgresTimers:
         until = following - now if following is not None else float("inf")
         return Due(now=now, timers=standings(found), until_next=until)
 
-    async def fire(self, firings: Sequence[Firing]) -> Sequence[int]:
-        """Move timers on and accept their events; returns the numbers of those that came, and not by others before."""
+    async def fire(self, firings: Sequence[Firing]) -> Collection[str]:
+        """Move timers on and accept their events; returns the names of those that no other has moved on before."""
 
-        async def work(session: Session) -> list[int]:
+        async def work(session: Session) -> tuple[list[Firing], int]:
             events = [event for firing in firings for event in firing.events]
             await inbox.lock(session, events)  # conversations before timers, as a turn's commit has it
             ours = await _move(session, firings)
-            return await self._accept(session, ours)
+            return ours, await self._accept(session, [firing for firing in ours if firing.events])
 
-        numbers = await self._pool.transact(work)
-        self._came(len(numbers))
-        return numbers
+        moved, came = await self._pool.transact(work)
+        self._came(came)
+        return [firing.name for firing in moved]
 
-    async def _accept(self, session: Session, firings: Sequence[Firing]) -> list[int]:
-        """Accept the events of timers that are ours, and note which was each timer's last."""
-        came = [firing for firing in firings if firing.events]
-        if not came:
-            return []
+    async def _accept(self, session: Session, firings: Sequence[Firing]) -> int:
+        """Accept the events of timers that are ours and note the last of each; returns how many wait for a turn."""
+        if not firings:
+            return 0
         now = self._clock()
         times = Times(received=now, authenticated=now, parsed=now)
-        arrivals = [inbox.Arrival("", Receipt(events=firing.events), times, {}) for firing in came]
+        arrivals = [inbox.Arrival("", Receipt(events=firing.events), times, {}) for firing in firings]
         accepted = await inbox.accept_in(session, arrivals, self._most_pending())
         last = [events[-1].id for events in accepted]
-        await session.rows("note_fires", names=[firing.name for firing in came], events=last)
-        return [event.id for events in accepted for event in events if not event.duplicate and not event.surplus]
+        await session.rows("note_fires", names=[firing.name for firing in firings], events=last)
+        return sum(not event.duplicate and not event.surplus for events in accepted for event in events)
 
     async def set(self, timers: Sequence[Timer]) -> None:
         """Set timers, in the place of those with the same names; what they counted stays."""

@@ -38,12 +38,12 @@ class SqliteTimers:
         """Read timers that are due: up to so many that are in time, and so many that are not."""
         return await self._writer.run(_due, punctual, overdue, self.time())
 
-    async def fire(self, firings: Sequence[Firing]) -> Sequence[int]:
-        """Move timers on and accept their events; returns the numbers of those that came, and not by others before."""
+    async def fire(self, firings: Sequence[Firing]) -> Collection[str]:
+        """Move timers on and accept their events; returns the names of those that no other has moved on before."""
         bound = inbox.Bound(self._most_pending(), "park")
-        numbers = await self._writer.run(_fire, firings, bound, self._clock())
-        self._came(len(numbers))
-        return numbers
+        moved, came = await self._writer.run(_fire, firings, bound, self._clock())
+        self._came(came)
+        return moved
 
     async def set(self, timers: Sequence[Timer]) -> None:
         """Set timers, in the place of those with the same names; what they counted stays."""
@@ -74,12 +74,13 @@ def _due(connection: apsw.Connection, punctual: int, overdue: int, now: float) -
     return Due(now=now, timers=standings(found), until_next=until)
 
 
-def _fire(connection: apsw.Connection, firings: Iterable[Firing], bound: inbox.Bound, now: float) -> list[int]:
-    numbers: list[int] = []
-    for firing in firings:
-        if _move(connection, firing):
-            numbers += [_accept(connection, firing.name, event, bound, now) for event in firing.events]
-    return [number for number in numbers if number]
+def _fire(
+    connection: apsw.Connection, firings: Iterable[Firing], bound: inbox.Bound, now: float
+) -> tuple[list[str], int]:
+    """Move timers on; returns which, and how many events came that wait for a turn."""
+    moved = [firing for firing in firings if _move(connection, firing)]
+    came = sum(_accept(connection, firing.name, event, bound, now) for firing in moved for event in firing.events)
+    return [firing.name for firing in moved], came
 
 
 def _move(connection: apsw.Connection, firing: Firing) -> bool:
@@ -100,13 +101,12 @@ def _move(connection: apsw.Connection, firing: Firing) -> bool:
     return moved is not None
 
 
-def _accept(connection: apsw.Connection, name: str, event: Event, bound: inbox.Bound, now: float) -> int:
-    """Accept one fire; 0 when it came before, or is set aside because too much of its conversation waits."""
+def _accept(connection: apsw.Connection, name: str, event: Event, bound: inbox.Bound, now: float) -> bool:
+    """Accept one fire; False when it came before, or is set aside because too much of its conversation waits."""
     accepted = inbox.accept_event(connection, event, 0, Times(received=now, authenticated=now, parsed=now), bound, now)
-    if accepted.duplicate:
-        return 0
-    run(connection, "note_fire", name=name, event=accepted.id)
-    return 0 if accepted.surplus else accepted.id
+    if not accepted.duplicate:
+        run(connection, "note_fire", name=name, event=accepted.id)
+    return not accepted.duplicate and not accepted.surplus
 
 
 def _pause(connection: apsw.Connection, names: Iterable[str]) -> int:
