@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 import apsw
 import asyncpg
+import msgspec
 import pytest
 
 from dragoman.errors import ConfigError, StoreDamaged, StoreLocked
-from dragoman.model import Delivery, Say, Secret
+from dragoman.model import Delivery, Say, Secret, Timer
 from dragoman.store import copying
 from dragoman.store.base import Later, Memory, Parked, Pause
 from dragoman.store.copying import place
@@ -140,6 +141,9 @@ async def fill(line: "Line") -> None:
     await line.store.done("t2", "pay", {"paid": True})
     await line.store.keep("cursor", "17")
     await line.store.lease("poll", "me", 10.0)
+    reminder = Timer(name="r1", at=line.clock() + 60, event=line.event(kind="timer"), person="p1", jitter=5.0)
+    await line.store.timers.set([reminder, msgspec.structs.replace(reminder, name="r2", task="report")])
+    await line.store.timers.pause(["r2"])
     await line.store.close()
 
 
