@@ -17,8 +17,8 @@ Letter = Callable[..., bytes]
 NOW = 1_767_406_614.0
 
 
-def known_at(cursor: str = "") -> Known:
-    return Known(now=NOW, cursor=cursor)
+def known_at(cursor: str = "", now: float = NOW) -> Known:
+    return Known(now=now, cursor=cursor)
 
 
 def asked(account: Email, cursor: str = "") -> Imap:
@@ -140,6 +140,12 @@ class TestUidsThatBeginAnew:
         moved = Mail(uid=1, at=NOW + 60, size=1, raw=raw)
         result = polled(account(), self.cursor(account(), letter), moved, validity=4, following=21)
         assert (texts(result), result.receipt.ignored) == ([], ("old",))
+
+    def test_mail_of_the_second_in_which_the_bot_began_is_not_old(self, account: Account, letter: Letter) -> None:
+        begun = wire.run(account().poll(known_at(now=NOW + 0.7)), answer(following=1)).cursor
+        anew = polled(account(), begun, validity=4, following=2).cursor
+        mail = Mail(uid=1, at=NOW, size=1, raw=letter("of that second"))  # a server tells whole seconds
+        assert texts(polled(account(), anew, mail, validity=4, following=2)) == ["of that second"]
 
     def test_beyond_the_old_end_everything_is_new(self, account: Account, letter: Letter) -> None:
         raw = letter("late", Date="Sat, 27 Dec 2025 00:00:00 +0000")

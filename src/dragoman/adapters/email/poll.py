@@ -116,9 +116,14 @@ def _written(cursor: Cursor) -> str:
 
 
 def _begun(cursor: Cursor, mailbox: Mailbox, now: float) -> Cursor:
-    """Begin at the folder's end, or, when its UIDs began anew, at its beginning with what arrived since."""
+    """Begin at the folder's end, or, when its UIDs began anew, at its beginning with what arrived since.
+
+    Arrivals are told in whole seconds, so the bot's time begins with the second that has begun: else mail of the
+    same second would be taken for older.
+    """
     if not cursor.validity:
-        return Cursor(mark=cursor.mark, validity=mailbox.validity, uid=max(0, mailbox.next - 1), date=now)
+        begun = float(int(now))
+        return Cursor(mark=cursor.mark, validity=mailbox.validity, uid=max(0, mailbox.next - 1), date=begun)
     return Cursor(mark=cursor.mark, validity=mailbox.validity, uid=0, date=cursor.date, again=mailbox.next)
 
 
