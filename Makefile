@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHONDONTWRITEBYTECODE := 1
+# Tests at a time: they mostly wait, and a PostgreSQL has 100 connections for all of them.
+WORKERS ?= 4
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -27,7 +29,7 @@ run: install ## Start the bot with its embedded default
 	@exec $(BIN)/dragoman run $(ARGS)
 
 test: develop ## Run the tests (make test ARGS="-k slack")
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
 check: develop ## Lint, types, layers, docs and changelog
 	$(BIN)/ruff format --check .

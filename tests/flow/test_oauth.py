@@ -8,6 +8,7 @@ import asyncio
 import base64
 import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import re
 import shutil
@@ -51,6 +52,7 @@ from dragoman.testing.clock import FakeClock
 from dragoman.wire import Credential, Exchange, Http, Outcome, Refused, Response, json_response, run
 
 HERE: Final = Path(__file__).parent / "oidc"
+SOURCES: Final = ("package.json", "package-lock.json", "provider.mjs")
 CACHE: Final = Path(__file__).parents[2] / "build" / "oidc"
 CLIENT: Final = "dragoman-of-the-tests"
 SECRET: Final = "a-client-secret-of-the-tests"
@@ -146,22 +148,31 @@ async def build(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Build]:
 
 
 def module() -> Path:
-    """Install the provider from its lock file into a folder outside of the sources, once; returns the folder."""
+    """Install the provider from its lock file into a folder outside of the sources, once; returns the folder.
+
+    Tests that run beside this one wait for the same installation.
+    """
     node, npm = shutil.which("node"), shutil.which("npm")
     if not (node and npm):
         pytest.skip("node and npm are not installed: the real OAuth2 provider cannot run")
-    lock = (HERE / "package-lock.json").read_bytes()
-    folder = CACHE / hashlib.sha256(lock).hexdigest()[:16]
+    sources = b"".join((HERE / name).read_bytes() for name in SOURCES)
+    folder = CACHE / hashlib.sha256(sources).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json", "provider.mjs"):
-        shutil.copy(HERE / name, folder)
-    if not (folder / "complete").exists():
-        command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)  # noqa: S603 - our own words
-        if done.returncode:
-            pytest.skip(f"npm cannot install oidc-provider: {done.stderr[-300:]}")
-        (folder / "complete").touch()
+    with (folder / "lock").open("w") as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            _install(npm, folder)
+            (folder / "complete").touch()
     return folder
+
+
+def _install(npm: str, folder: Path) -> None:
+    for name in SOURCES:
+        shutil.copy(HERE / name, folder)
+    command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)  # noqa: S603 - our own words
+    if done.returncode:
+        pytest.skip(f"npm cannot install oidc-provider: {done.stderr[-300:]}")
 
 
 @pytest.fixture

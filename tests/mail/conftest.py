@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from dragoman.testing.process import free_port
 from dragoman.wire import Credential, Server
 
 PASSWORD = "a-password-of-this-test"
@@ -283,13 +284,6 @@ service imap-login {{
     def close(self) -> None:
         self._process.terminate()
         self._process.wait(20)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")

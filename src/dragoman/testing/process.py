@@ -35,12 +35,18 @@ def configuration(accounts: Mapping[str, Mapping[str, Any]], **settings: Any) ->
     return "\n".join(lines) + "\n"
 
 
+_KEPT: Final[list[socket.socket]] = []
+"""Sockets that keep ports for this process; they do not listen, so whoever is told the port may."""
+
+
 def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nobody else is given before this process ends, also while nobody listens there."""
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind(("127.0.0.1", 0))
+    _KEPT.append(keeper)
+    port: int = keeper.getsockname()[1]
+    return port
 
 
 class Service:
