@@ -204,6 +204,11 @@ class Bench:
         ends = psutil.Process().net_connections("tcp")
         return sum(1 for end in ends if end.raddr and end.raddr.port == port)
 
+    async def talk(self) -> None:
+        """Have a frame go there and back: then our end is open too."""
+        await self.server.say("keep talking")
+        await until(lambda: "kept" in self.server.heard)
+
     async def waiting(self) -> int:
         return (await self.context.reader.depths()).inbox
 
@@ -474,6 +479,7 @@ async def test_an_account_switched_on_and_off_never_has_two_sockets(bench: Bench
 
 async def test_no_socket_is_open_when_the_holding_has_ended(bench: Bench) -> None:
     async with bench.held() as task:
+        await bench.talk()
         await ended(task)
 
         assert bench.server.open == []
@@ -482,6 +488,7 @@ async def test_no_socket_is_open_when_the_holding_has_ended(bench: Bench) -> Non
 
 async def test_a_peer_that_does_not_answer_our_close_is_hung_up_on(bench: Bench) -> None:
     async with bench.held() as task:
+        await bench.talk()
         peer(bench.server.open[0][0]).fall_silent()
         started = time.monotonic()
         await ended(task)

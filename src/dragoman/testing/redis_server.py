@@ -47,9 +47,9 @@ class RedisServer:
         return (await self._lines(*command))[0]
 
     async def ask(self, *command: str | bytes) -> bytes:
-        """Give one command and return its answer: a number, a status, or a text without line ends."""
-        lines = await self._lines(*command)
-        return lines[1] if lines[0].startswith(b"$") else lines[0][1:]
+        """Give one command and return its answer: a number, a status, or a text without line ends (none: empty)."""
+        first, *rest = await self._lines(*command)
+        return b"".join(rest) if first.startswith(b"$") else first[1:]
 
     async def _lines(self, *command: str | bytes) -> list[bytes]:
         parts = [part.encode() if isinstance(part, str) else part for part in command]
