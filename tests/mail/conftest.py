@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from cryptography import x509
@@ -266,9 +267,12 @@ service imap-login {{
         return any("IDLE" in title for title in self.sessions(user))
 
     def titles(self) -> list[str]:
-        """The titles of dovecot's processes: they tell the user and the command."""
-        found = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.parent.exists())
-        return [title.decode("utf-8", "replace").replace("\0", " ") for title in found if title.startswith(b"dovecot")]
+        """The titles of this dovecot's processes: they tell the user and the command."""
+        found: list[str] = []
+        for process in psutil.Process(self._process.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.append(" ".join(process.cmdline()))
+        return found
 
     def sessions(self, user: str) -> list[str]:
         """The user's open connections."""
