@@ -86,7 +86,7 @@ async def test_a_jump_of_the_wall_clock_ends_no_lease_and_stops_no_loop(
 
         wall.ahead = jump
 
-        assert abs((context.clock() - before) - (time.monotonic() - since)) < 0.5
+        assert abs((context.clock() - before) - (time.monotonic() - since)) < 5.0
         assert await context.store.sweep() == 0
         assert not await context.store.lease("ours", "them", 60)
         assert await post(service, "meanwhile") == "meanwhile 1"

@@ -120,20 +120,20 @@ def _context(store: PostgresStore) -> Context:
 
 async def test_one_replica_listens_and_the_other_follows_its_orderly_end_at_once(owners: Owners) -> None:
     first = owners.begin(0)
-    await until(lambda: owners.listening == ["0 toy"], 5)
+    await until(lambda: owners.listening == ["0 toy"], 20)
     async with ended(first, owners.begin(1)):
         await asyncio.wait({first}, timeout=2 * owning.LOOK)
         assert owners.listening == ["0 toy"]
 
         first.cancel()
-        await until(lambda: owners.listening == ["1 toy"], 3)
+        await until(lambda: owners.listening == ["1 toy"], 10)
 
     assert owners.most == 1
 
 
 async def test_an_owner_cut_off_stops_before_its_lease_can_pass_on_and_the_other_follows(owners: Owners) -> None:
     first = owners.begin(0)
-    await until(lambda: owners.listening == ["0 toy"], 5)
+    await until(lambda: owners.listening == ["0 toy"], 20)
     async with ended(first, owners.begin(1)):
         began = time.monotonic()
         owners.proxy.suffer(stall=True, on="both")
@@ -149,7 +149,7 @@ async def test_an_owner_cut_off_stops_before_its_lease_can_pass_on_and_the_other
 async def test_an_account_switched_off_and_on_never_has_two_connections(owners: Owners) -> None:
     for _ in range(3):
         async with ended(owners.begin(0)):
-            await until(lambda: owners.listening == ["0 toy"], 5)
+            await until(lambda: owners.listening == ["0 toy"], 20)
         assert owners.listening == []
 
     assert owners.most == 1
@@ -157,10 +157,10 @@ async def test_an_account_switched_off_and_on_never_has_two_connections(owners: 
 
 async def test_of_two_accounts_with_one_token_one_waits_and_says_so(owners: Owners) -> None:
     async with ended(owners.begin(0, "one")):
-        await until(lambda: owners.listening == ["0 one"], 5)
+        await until(lambda: owners.listening == ["0 one"], 20)
         with structlog.testing.capture_logs() as logs:
             async with ended(owners.begin(0, "two")):
-                await until(lambda: any(entry["event"] == "connection.elsewhere" for entry in logs), 5)
+                await until(lambda: any(entry["event"] == "connection.elsewhere" for entry in logs), 20)
 
     assert owners.most == 1
     assert [entry["account"] for entry in logs if entry["event"] == "connection.elsewhere"] == ["two"]

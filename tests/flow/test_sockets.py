@@ -400,7 +400,7 @@ async def test_a_peer_that_is_gone_is_noticed_though_its_connection_is_not(bench
         started = time.monotonic()
         await until(lambda: bench.server.opened == 2)
 
-        assert time.monotonic() - started < 0.6 + 1.0 + 1.0  # the silence, the first backoff, and the machine
+        assert time.monotonic() - started < 0.6 + 1.0 + 5.0  # the silence, the first backoff, and the machine
 
 
 async def test_a_quiet_peer_is_not_a_dead_one(bench: Bench) -> None:
@@ -472,7 +472,7 @@ async def test_an_account_switched_on_and_off_never_has_two_sockets(bench: Bench
         task = asyncio.create_task(hold(bench.context, bench.account()))
         await asyncio.sleep((0.0, 0.001, 0.003, 0.01, 0.03)[number % 5])  # anywhere between dialling and serving
         await ended(task)
-        await until(lambda: not bench.server.open, 1.0)
+        await until(lambda: not bench.server.open, 10.0)
 
     assert bench.server.most == 1
 
@@ -493,7 +493,7 @@ async def test_a_peer_that_does_not_answer_our_close_is_hung_up_on(bench: Bench)
         started = time.monotonic()
         await ended(task)
 
-        assert time.monotonic() - started < websocket.LEAVE + 2.0
+        assert time.monotonic() - started < websocket.LEAVE + 5.0
         assert bench.connections() == 0
 
 

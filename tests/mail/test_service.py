@@ -163,7 +163,7 @@ async def test_a_stop_leaves_no_connection(post: Post) -> None:
     async with post.open():
         await post.watched()
 
-    await until(lambda: not post.dovecot.sessions("bot"), 2.0)
+    await until(lambda: not post.dovecot.sessions("bot"), 10.0)
 
 
 async def test_a_folder_that_was_made_anew_answers_no_mail_twice(post: Post) -> None:
@@ -281,7 +281,7 @@ async def test_a_process_that_is_killed_around_its_commit_answers_each_mail_once
         assert await service.stop() == 0
     finally:
         await service.kill()
-    await until(lambda: not post.dovecot.sessions("bot"), 2.0)
+    await until(lambda: not post.dovecot.sessions("bot"), 10.0)
 
 
 async def test_who_has_no_mailbox_loads_no_mail_library() -> None:

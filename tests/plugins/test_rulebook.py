@@ -85,9 +85,9 @@ def test_a_pattern_that_explodes_is_given_up_and_the_next_one_tried() -> None:
 
 def test_many_patterns_that_explode_cost_a_bounded_time() -> None:
     book = book_of(*({"regex": HANGS, "answer": "no"} for _ in range(100)))
-    began = time.perf_counter()
+    began = time.process_time()
     assert found(book, "a" * 60 + "!") is None
-    assert time.perf_counter() - began < 100 * rulebook.SEARCH_SECONDS / 2
+    assert time.process_time() - began < 100 * rulebook.SEARCH_SECONDS / 2
 
 
 def test_only_the_beginning_of_a_giant_message_is_looked_at() -> None:
@@ -98,10 +98,10 @@ def test_only_the_beginning_of_a_giant_message_is_looked_at() -> None:
 
 def test_thousands_of_rules_are_looked_up_in_a_moment() -> None:
     book = book_of(*({"match": f"question {number}", "answer": str(number)} for number in range(5_000)))
-    began = time.perf_counter()
+    began = time.process_time()
     for number in range(1_000):
         assert found(book, f"Question {number}?") == str(number)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 @pytest.mark.parametrize(
