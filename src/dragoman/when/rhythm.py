@@ -6,6 +6,7 @@ whose minute or hour begins with `*` follows the clock on the wall, as often as 
 """
 
 import datetime as dt
+import functools
 import itertools
 import math
 import re
@@ -25,6 +26,7 @@ _INTERVAL = re.compile(r"([0-9]{1,12})([smhdw])")
 _EPOCH = dt.datetime(2000, 1, 1)  # noqa: DTZ001 - a time on the wall, of no zone
 
 
+@functools.lru_cache(maxsize=1024)
 def check(every: str) -> None:
     """Refuse a rule that cannot be read, or that never fires: raises `ValueError` with the reason."""
     if found := _INTERVAL.fullmatch(every):
@@ -55,20 +57,20 @@ def after(every: str, moment: float, zone: str, anchor: float) -> float | None:
 
     Times are epoch seconds. An interval counts from `anchor`, which is its first fire; a cron expression ignores it.
     """
+    check(every)
     place = ZoneInfo(zone)
     try:
         if found := _INTERVAL.fullmatch(every):
             return _after_interval(int(found[1]), found[2], moment, place, anchor)
         return next(_fires(every, moment, place), None)
-    except (CronSimError, OverflowError, ValueError):
-        check(every)  # a rule that cannot be read says so; otherwise the calendar has ended
+    except (OverflowError, ValueError):  # the calendar has ended
         return None
 
 
 def missed(every: str, since: float, until: float, zone: str, anchor: float, most: int = 100) -> list[float]:
     """Return when a rule was due in (since, until], oldest first: at most the newest `most`."""
-    place = ZoneInfo(zone)
     check(every)
+    place = ZoneInfo(zone)
     if found := _INTERVAL.fullmatch(every):
         return _missed_interval(int(found[1]), found[2], (since, until), place, anchor, most)
     window = 3600.0
