@@ -159,7 +159,7 @@ async def test_a_model_that_fails_is_answered_for_once(server: ModelServer, repl
 async def test_a_model_that_hangs_is_answered_for_within_the_deadline(server: ModelServer) -> None:
     async with loaded(server, fallback="Later.") as plugin:
         await plugin.resource
-        quick = settings_for("http://unused", deadline=0.2, fallback="Later.")
+        quick = settings_for("http://unused", deadline=2.0, fallback="Later.")
         server.script(hang)
         answers = await said(Loaded(name="llm", plugin=llm.plugin, settings=quick, resource=plugin.resource), "hello")
     assert answers == ["Later."]

@@ -354,6 +354,7 @@ class Machine(RuleBasedStateMachine):
         assert [reply.key for reply in replies] == [reply.key for reply in known]
 
 
+@pytest.mark.timeout(600)  # half a minute of computing, in company and beside other work
 def test_the_store_keeps_to_the_model(make_line: "MakeLine") -> None:
     class OnThisStore(Machine):
         pass
