@@ -176,7 +176,7 @@ async def test_a_wait_longer_than_the_deadline_ends_in_the_fall_back(server: Mod
     server.script(status(429, retry_after="30"))
     async with loaded(server, fallback="Later.") as plugin:
         await plugin.resource
-        quick = settings_for("http://unused", deadline=0.5, fallback="Later.")
+        quick = settings_for("http://unused", deadline=2.0, fallback="Later.")
         answers = await said(Loaded(name="llm", plugin=llm.plugin, settings=quick, resource=plugin.resource), "hello")
     assert answers == ["Later."]
     assert len(server.requests) == 1
