@@ -165,6 +165,11 @@ async def installations(desk: Desk, words: list[str]) -> None:
     assert await desk.dragoman(*words) == (0, "No workspace has installed an app.\n")
 
 
+async def remind(desk: Desk, words: list[str]) -> None:
+    code, out = await desk.dragoman(*words)
+    assert (code, "every: every working day at 9:00 (0 9 * * 1-5)" in out) == (0, True), out
+
+
 async def uninstall(desk: Desk, words: list[str]) -> None:
     """The page's workspace is an example: nothing is installed in it."""
     await desk.running()
@@ -318,6 +323,7 @@ COMMANDS: Final[Mapping[str, Step]] = {
     "parked": parked,
     "installations": installations,
     "uninstall": uninstall,
+    "remind parse": remind,
     "bench": bench,
     "conformance": conformance,
     "store copy": copy,

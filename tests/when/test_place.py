@@ -103,7 +103,7 @@ ASKED = [
     (Spec(after=(in_(10**30, "day"),)), "ten years", 0),
     (Spec(day=Day(month=1, day=1, year=2400)), "ten years", 0),
     (Spec(day=Day(ahead=10**12)), "ten years", 0),
-    (Spec(day=Day(ahead=1), clock=bare(3)), "tomorrow, Saturday 28 November: 03:00 or 15:00", 2),
+    (Spec(day=Day(ahead=1), clock=bare(3)), "Tomorrow, Saturday 28 November: 03:00 or 15:00", 2),
     (Spec(day=Day(weekday=4), clock=bare(3)), "Which do you mean: today, Friday 27 November, 15:00 or Friday 4", 2),
     (Spec(day=Day(month=4, day=3), others=(Day(month=3, day=4),)), "Which do you mean: Thursday 4 March 2027", 2),
     (Spec(every=Every(unit="second", count=30)), "once a minute", 0),

@@ -30,12 +30,17 @@ def dates(day: Day, today: dt.date) -> Iterator[dt.date]:
         yield today + dt.timedelta(days=day.ahead)
     elif day.weekday is not None and day.nth is not None:
         yield from _named(day, today, day.nth, day.weekday)
-    elif day.weekday is not None:
+    elif day.weekday is not None and not dated(day):
         yield from _weekday(day.weekday, day.weeks, today)
     elif day.month is not None or day.years is not None:
-        yield from _dated(day, today)
+        yield from _of_month(day, today)
     else:
         yield from _in_months(day.day or 1, day.months, today)
+
+
+def dated(day: Day) -> bool:
+    """Tell whether a day is named by its distance or date, so that a weekday beside it can only agree or not."""
+    return day.nth is None and (day.ahead is not None or day.day is not None or day.month is not None)
 
 
 def shift(date: dt.date, after: tuple[Amount, ...]) -> dt.date:
@@ -78,7 +83,7 @@ def _weekday(weekday: int, weeks: int | None, today: dt.date) -> Iterator[dt.dat
     yield first + dt.timedelta(days=7)
 
 
-def _dated(day: Day, today: dt.date) -> Iterator[dt.date]:
+def _of_month(day: Day, today: dt.date) -> Iterator[dt.date]:
     """Yield the date of a month: of its year, else of the next year that has it."""
     month, number = day.month or 1, day.day or 1
     year = day.year if day.years is None else today.year + day.years

@@ -1,8 +1,11 @@
 """A day and a time of day on the calendar: the instant that they mean, or the question that they leave open."""
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Iterable
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from dragoman.model import Value
 from dragoman.when import days, questions, zones
@@ -123,6 +126,8 @@ def _occur(day: Day, clock: Clock, scene: Scene, after: tuple[Amount, ...]) -> d
     at = None
     try:
         for date in days.dates(day, scene.start.date()):
+            if not _agree(day, date):
+                return _either_day(day, clock, scene, after)
             at = _instant(days.shift(date, after), clock, days.elapsed(after), scene.zone)
             if at.timestamp() > scene.start.timestamp():
                 return _to_come(at, scene)
@@ -131,6 +136,25 @@ def _occur(day: Day, clock: Clock, scene: Scene, after: tuple[Amount, ...]) -> d
     if at is None:
         raise questions.simple("no day", scene.language)
     raise questions.passed(at, scene.now, scene.language)
+
+
+def _agree(day: Day, date: dt.date) -> bool:
+    """Tell whether a date is all that a day says of it: "tomorrow, Friday 27 November"."""
+    if not days.dated(day):
+        return True
+    return day.weekday in {None, date.weekday()} and (
+        day.ahead is None or (day.month in {None, date.month} and day.day in {None, date.day})
+    )
+
+
+def _either_day(day: Day, clock: Clock, scene: Scene, after: tuple[Amount, ...]) -> dt.datetime:
+    """Ask where the words for one day name two."""
+    ways = [Day(weekday=day.weekday)] if day.weekday is not None else []
+    if day.ahead is not None:
+        ways.append(Day(ahead=day.ahead))
+    if day.day is not None or day.month is not None:
+        ways.append(msgspec.structs.replace(day, ahead=None, weekday=None))
+    return one_of([functools.partial(_occur, way, clock, scene, after) for way in ways], scene)
 
 
 def _instant(date: dt.date, clock: Clock, more: dt.timedelta, zone: ZoneInfo) -> dt.datetime:

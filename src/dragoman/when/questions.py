@@ -12,7 +12,7 @@ TEXTS: Final[dict[str, dict[Language, str]]] = {
         "zh": "这个时间已经过去了：{when}。请说一个以后的时间。",
     },
     "which": {"en": "Which do you mean: {choices}?", "zh": "您指的是哪一个：{choices}？"},
-    "half": {"en": "On {day}: {choices}?", "zh": "{day}：{choices}？"},
+    "half": {"en": "{day}: {choices}?", "zh": "{day}：{choices}？"},
     "no day": {
         "en": "The calendar has no such day. Which day do you mean?",
         "zh": "日历上没有这一天。您指的是哪一天？",
@@ -60,7 +60,7 @@ def which(choices: list[dt.datetime], now: dt.datetime, language: Language) -> Q
     if len({at.astimezone(zone).date() for at in choices}) == 1:
         day = render.day(choices[0], now, zone, language)
         clocks = alternative.join(render.clock(at, zone) for at in choices)
-        return Question(TEXTS["half"][language].format(day=day, choices=clocks), tuple(choices))
+        return Question(TEXTS["half"][language].format(day=day[:1].upper() + day[1:], choices=clocks), tuple(choices))
     whole = alternative.join(render.render(at, now, zone, language) for at in choices)
     return Question(TEXTS["which"][language].format(choices=whole), tuple(choices))
 

@@ -11,6 +11,7 @@ from dragoman.when.once import Scene
 from dragoman.when.spec import NINE, Clock, Day, Every, Spec
 
 LETTERS: Final = {"second": "s", "minute": "m", "hour": "h", "day": "d", "week": "w"}
+_LENGTHS: Final = {unit: rhythm.SECONDS[letter] for unit, letter in LETTERS.items()}
 CRON_DAYS: Final = (1, 2, 3, 4, 5, 6, 0)
 """Cron's numbers of the weekdays from Monday."""
 
@@ -22,7 +23,7 @@ def place(spec: Spec, scene: Scene) -> Rule:
     every = spec.every or Every()
     if every.count < 1 or (every.unit == "second" and every.count < 60):
         raise questions.simple("often", scene.language)
-    if days.beyond(every.count, every.unit):
+    if days.beyond(every.count, every.unit) or every.count * _LENGTHS.get(every.unit, 0) > rhythm.LONGEST:
         raise questions.simple("far", scene.language)
     if every.unit in days.SECONDS:
         return _elapsing(spec, every, scene)

@@ -37,7 +37,7 @@ NINE: Final = PARTS["morning"]
 
 
 class Day(Value):
-    """A day: by distance from today, by its name, or by its date. The first of these that is given counts."""
+    """A day: by distance from today, by its date, or by its name; a weekday beside one of the former has to agree."""
 
     ahead: int | None = None
     """Days from today: 0 today, 1 tomorrow, -1 yesterday."""

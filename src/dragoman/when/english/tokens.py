@@ -1,14 +1,17 @@
 """A text as words with their places: what the English parsers read."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from dragoman.model import Value
-from dragoman.when.english.vocabulary import LONG_WORDS, TYPOS
+from dragoman.when.english.vocabulary import LONG_WORDS, PARTS, PLURALS, TYPOS
 
 _TOKEN: Final = re.compile(r"[0-9]+|[^\W\d_]+(?:'[^\W\d_]+)*|\S")
 _OPAQUE: Final = re.compile(r"\S+://\S+|\S+@\S+\.\S+|\"[^\"\n]*\"|“[^”\n]*”")
 """Addresses and quotations: a time inside them is not ours."""
+
+_MARKS: Final = set('"\u201c@:')
 
 
 class Token(Value):
@@ -57,10 +60,23 @@ class Words(Value):
         return index + len(phrase)
 
 
+Phrases = dict[str, tuple[tuple[str, ...], ...]]
+
+
+def by_first(phrases: Iterable[tuple[str, ...]]) -> Phrases:
+    """Index phrases by their first word, in their order."""
+    index: dict[str, tuple[tuple[str, ...], ...]] = {}
+    for phrase in phrases:
+        index[phrase[0]] = (*index.get(phrase[0], ()), phrase)
+    return index
+
+
 def split(text: str) -> Words:
     """Split a text into words."""
-    plain = text.replace("’", "'")
-    opaque = [match.span() for match in _OPAQUE.finditer(plain)] if '"' in plain or "“" in plain or "@" in plain or "://" in plain else []
+    plain = text.replace("\u2019", "'")
+    opaque = (
+        {place for match in _OPAQUE.finditer(plain) for place in range(*match.span())} if _MARKS & set(plain) else set()
+    )
     tokens: list[Token] = []
     end = -1
     for match in _TOKEN.finditer(plain):
@@ -73,7 +89,7 @@ def split(text: str) -> Words:
                 end=match.end(),
                 glued=start == end,
                 number=int(word) if word.isascii() and word.isdigit() and len(word) <= 9 else None,
-                opaque=any(low <= start < high for low, high in opaque),
+                opaque=start in opaque,
             )
         )
         end = match.end()
@@ -84,7 +100,7 @@ def _right(word: str) -> str:
     """Spell a word right: known slips, and one wrong letter in a long word of the calendar."""
     if word in TYPOS:
         return TYPOS[word]
-    if 7 <= len(word) <= 10 and word not in LONG_WORDS:
+    if 7 <= len(word) <= 10 and word not in LONG_WORDS and word not in PLURALS and word not in PARTS:
         return next((right for right in LONG_WORDS if _one_slip(word, right)), word)
     return word
 

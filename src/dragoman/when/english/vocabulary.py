@@ -7,19 +7,59 @@ from dragoman.when.spec import Unit
 ONES: Final = {
     word: number
     for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen".split()
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+        ]
     )
 }
 TENS: Final = {
     word: 10 * number
-    for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+    for number, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
 }
 ORDINALS: Final = {
     word: number
     for number, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
-        "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth".split(),
+        [
+            "first",
+            "second",
+            "third",
+            "fourth",
+            "fifth",
+            "sixth",
+            "seventh",
+            "eighth",
+            "ninth",
+            "tenth",
+            "eleventh",
+            "twelfth",
+            "thirteenth",
+            "fourteenth",
+            "fifteenth",
+            "sixteenth",
+            "seventeenth",
+            "eighteenth",
+            "nineteenth",
+            "twentieth",
+        ],
         1,
     )
 } | {"thirtieth": 30}
@@ -104,6 +144,25 @@ _MONTHS: Final = (
     "december dec",
 )
 MONTHS: Final = {word: number for number, words in enumerate(_MONTHS, 1) for word in words.split()}
+
+HOLIDAYS: Final = {
+    ("christmas", "eve"): (12, 24),
+    ("christmas", "day"): (12, 25),
+    ("christmas",): (12, 25),
+    ("xmas",): (12, 25),
+    ("boxing", "day"): (12, 26),
+    ("new", "year's", "eve"): (12, 31),
+    ("new", "years", "eve"): (12, 31),
+    ("new", "year's", "day"): (1, 1),
+    ("new", "year's"): (1, 1),
+    ("valentine's", "day"): (2, 14),
+    ("valentines", "day"): (2, 14),
+    ("halloween",): (10, 31),
+}
+"""Days that have a fixed date and a name, month and day."""
+
+ZONES: Final = "utc gmt z est edt cst cdt mst mdt pst pdt bst cet cest eet eest msk jst kst sgt hkt aest aedt ist et pt"
+"""Zones by their letters: which one a user means by them, nobody knows."""
 
 RELATIVE: Final = {"today": 0, "tomorrow": 1, "yesterday": -1, "overmorrow": 2}
 PARTS: Final = {
@@ -195,11 +254,60 @@ LONG_WORDS: Final = (
     "midnight",
 )
 
-CONNECTIVES: Final = {"to", "that", "about", "and", "then", "for", "please", "thanks", "remind", "of", "with", "i", "so", "but"}
+CONNECTIVES: Final = {
+    "to",
+    "that",
+    "about",
+    "and",
+    "then",
+    "for",
+    "please",
+    "thanks",
+    "remind",
+    "of",
+    "with",
+    "i",
+    "so",
+    "but",
+}
 """After these, or at the end, what stands before is closed: "the 15th to", not "the 15th floor"."""
-MEASURES: Final = set(
-    "dollars dollar euros euro pounds bucks percent km kilometers kilometres miles mph kmh degrees people persons "
-    "guests items pieces kg grams liters litres cm mm meters metres copies pages cups spoons % $ € £ °".split()
-)
+MEASURES: Final = {
+    "dollars",
+    "dollar",
+    "euros",
+    "euro",
+    "pounds",
+    "bucks",
+    "percent",
+    "km",
+    "kilometers",
+    "kilometres",
+    "miles",
+    "mph",
+    "kmh",
+    "degrees",
+    "people",
+    "persons",
+    "guests",
+    "items",
+    "pieces",
+    "kg",
+    "grams",
+    "liters",
+    "litres",
+    "cm",
+    "mm",
+    "meters",
+    "metres",
+    "copies",
+    "pages",
+    "cups",
+    "spoons",
+    "%",
+    "$",
+    "€",
+    "£",
+    "°",
+}
 """A number before these is no time."""
 DETERMINERS: Final = {"the", "my", "our", "your", "his", "her", "their", "a", "an", "its"}
