@@ -70,7 +70,7 @@ def test_a_phrase_is_printed_for_people() -> None:
     ]
     assert often.stdout.splitlines() == [
         "when:  Monday 30 November, 09:00 (2026-11-30T09:00:00+01:00)",
-        "every: every working day at 9:00 (0 9 * * 1-5)",
+        "every: every working day at 09:00 (0 9 * * 1-5)",
         "what:  write the report",
     ]
     assert (once.returncode, often.returncode) == (0, 0)

@@ -22,13 +22,13 @@ _DATES = re.compile(r"([0-9]+|L)(,([0-9]+|L))*")
 
 
 def describe(every: str, language: Language) -> str:
-    """Say a rule in plain words: "every working day at 9:00"."""
+    """Say a rule in plain words: "every working day at 09:00"."""
     if found := _INTERVAL.fullmatch(every):
         return _interval(int(found[1]), UNITS[language][found[2]], language)
     fields = every.split()
     if len(fields) != 5 or not all(_NUMBERS.fullmatch(field) for field in fields[:2]):
         return every
-    clocks = [f"{hour}:{minute:02}" for hour in _numbers(fields[1]) for minute in _numbers(fields[0])]
+    clocks = [f"{hour:02}:{minute:02}" for hour in _numbers(fields[1]) for minute in _numbers(fields[0])]
     days = _days(fields[2], fields[3], fields[4], language)
     if days is None:
         return every

@@ -93,7 +93,7 @@ def _times(match: Match) -> Iterator[Piece]:
 def _each_week(match: Match) -> Iterator[Piece]:
     count = number(match["count"] or "一")
     apart = "隔" in match["apart"]
-    yield Piece(kind="each", number=count + apart) if count else Piece(kind="refused")
+    yield Piece(kind="each", number=count + (apart and count == 1)) if count else Piece(kind="refused")
 
 
 def _holiday(match: Match) -> Iterator[Piece]:
@@ -118,10 +118,11 @@ def _interval(match: Match) -> Iterator[Piece]:
 
 
 def _repeated(found: tuple[Amount, ...], *, apart: bool) -> Every | None:
-    """Read "每两周" as every 2 weeks; "每隔一天" leaves one day out, "每隔两小时" none of the hours."""
+    """Read "每两周" as every 2 weeks, and "每隔三天" as most people mean it, every 3 days; "每隔一天" leaves one day out."""
     if len(found) == 1:
         count, unit = found[0].count, found[0].unit
-        return Every(count=count + (apart and unit not in {"hour", "minute", "second"}), unit=unit)
+        leaves_out = apart and count == 1 and unit not in {"hour", "minute", "second"}
+        return Every(count=count + leaves_out, unit=unit)
     sizes = {"hour": 60, "minute": 1}
     if any(amount.unit not in sizes for amount in found):
         return None

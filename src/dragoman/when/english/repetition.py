@@ -23,7 +23,7 @@ ADVERBS: Final = {
     "monthly": MONTHLY,
     "yearly": Every(unit="year"),
     "annually": Every(unit="year"),
-    "quarterly": Every(unit="month", count=3),
+    "quarterly": Every(unit="month", months=(1, 4, 7, 10)),
     "fortnightly": Every(unit="week", count=2),
     "biweekly": Every(unit="week", count=2),
     "nightly": Every(),
