@@ -118,7 +118,7 @@ def _interval(match: Match) -> Iterator[Piece]:
 
 
 def _repeated(found: tuple[Amount, ...], *, apart: bool) -> Every | None:
-    """Read "每两周" as every 2 weeks and "每隔三天", as most people mean it, as every 3 days; "每隔一天" leaves one out."""
+    """Read "每两周" as every 2 weeks and "每隔三天", as most mean it, as every 3 days; "每隔一天" leaves one out."""
     if len(found) == 1:
         count, unit = found[0].count, found[0].unit
         leaves_out = apart and count == 1 and unit not in {"hour", "minute", "second"}
