@@ -6,11 +6,14 @@ fence has moved on can change nothing any more.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
 from dragoman.adapter import Receipt
 from dragoman.model import Action, Address, Class, Delivery, Event, Line, Timer, Value
 from dragoman.store.timers import Timers
+
+if TYPE_CHECKING:
+    from dragoman.store.broadcasts import Broadcasts
 
 
 class Times(Value):
@@ -203,6 +206,10 @@ class Store(Protocol):
     @property
     def timers(self) -> Timers:
         """The events to come."""
+
+    @property
+    def broadcasts(self) -> "Broadcasts":
+        """Keep broadcasts: one message to many, beside the line."""
 
     async def accept(
         self,

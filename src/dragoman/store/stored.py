@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from dragoman import crypto
-from dragoman.model import Action, Address, Event, Line, Say, Timer
+from dragoman.model import Action, Address, Event, Line, Message, Say, Timer
 from dragoman.store.base import Stage, Stored, Trace
+from dragoman.store.broadcasts import Broadcast, Fate, Recipient, Written, keys, parked
 from dragoman.store.timers import Standing
 
 _encode = msgspec.json.Encoder().encode
@@ -17,6 +18,8 @@ _address = msgspec.json.Decoder(Address).decode
 _state = msgspec.json.Decoder(dict[str, Any]).decode
 _timer = msgspec.json.Decoder(Timer).decode
 _ids = msgspec.json.Decoder(tuple[str, ...]).decode
+_message = msgspec.json.Decoder(Message).decode
+_counts = msgspec.json.Decoder(dict[Fate, int]).decode
 
 
 def encode(value: Any) -> str:
@@ -173,3 +176,52 @@ def standings(rows: Iterable[Sequence[Any]]) -> tuple[Standing, ...]:
         for timer, row in read
         if timer is not None
     )
+
+
+def read_broadcast(row: Sequence[Any]) -> Broadcast:
+    """Read a broadcast's row."""
+    number, mark, name, message, state, start_at, created_at, ended_at, total, accounts, _ = row
+    return Broadcast(
+        id=number,
+        mark=mark,
+        name=name,
+        message=_message(message),
+        state=state,
+        start_at=start_at,
+        created_at=created_at,
+        ended_at=ended_at,
+        total=total,
+        accounts=_ids(accounts),
+    )
+
+
+def read_counts(row: Sequence[Any]) -> dict[Fate, int]:
+    """Read from a broadcast's row what became of its recipients, if these are pruned."""
+    return _counts(row[10]) if row[10] else {}
+
+
+def read_recipient(row: Sequence[Any], parked: str = "") -> Recipient:
+    """Read a recipient's row, with the name of what of it is parked."""
+    n, conversation, address, person, name, state, reason = row
+    return Recipient(
+        n=n,
+        conversation=conversation,
+        address=_address(address),
+        person=person,
+        name=name,
+        state=state,
+        reason=reason,
+        parked=parked,
+    )
+
+
+def read_listed(broadcast: int, rows: Sequence[Sequence[Any]], found: Mapping[str, tuple[int, str]]) -> list[Recipient]:
+    """Read recipients' rows (`list_recipients`), with what of them is parked."""
+    named = [(row, keys([(broadcast, row[7], row[0], row[8])])) for row in rows]
+    return [read_recipient(row[:7], parked(found, names)) for row, names in named]
+
+
+def read_written(rows: Iterable[Sequence[Any]]) -> list[Written]:
+    """Read what people wrote; what another release wrote in a way that this one does not know has no place here."""
+    stored = (read_event(*row) for row in rows)
+    return [Written(id=each.id, event=each.event, at=each.received_at) for each in stored if each is not None]

@@ -47,6 +47,7 @@ SHORTENED: Final = {
     ("lane", "conversation"),
     ("memory", "person"),
     ("memory", "key"),
+    ("recipient", "conversation"),
 }
 """The columns that the line shortens when it writes them."""
 NAMES: Final = {
@@ -59,6 +60,7 @@ SEQUENCES: Final = {
     "inbox": "SELECT max(greatest(o.inbox, i.id)) FROM outbox o FULL JOIN inbox i ON i.id = o.inbox",
     "outbox": "SELECT max(id) FROM outbox",
     "parked": "SELECT max(id) FROM parked",
+    "broadcast": "SELECT max(id) FROM broadcast",
 }
 """The largest number that a row has, or that another row names although it is pruned."""
 NUMBER_ON: Final = """

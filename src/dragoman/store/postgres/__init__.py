@@ -32,6 +32,7 @@ from dragoman.store.base import (
 )
 from dragoman.store.postgres import inbox, opening, outbox, upkeep
 from dragoman.store.postgres.bell import Bell, Hint, Light
+from dragoman.store.postgres.broadcasts import PostgresBroadcasts
 from dragoman.store.postgres.ends import Ends
 from dragoman.store.postgres.group import Group
 from dragoman.store.postgres.pool import Pool
@@ -67,6 +68,7 @@ class PostgresStore:
         self._clock = clock
         self._bell: Bell | None = None
         self._hints: dict[Wake, asyncio.Event] = {"work": asyncio.Event(), "deliver": asyncio.Event()}
+        self.broadcasts = PostgresBroadcasts(pool, lambda: self._wake("deliver"))
         self._ends = Ends(pool)
         self._claims: dict[str, int] = {}
         self._sending: dict[int, int] = {}

@@ -33,11 +33,12 @@ class Changed(msgspec.Struct):
     at: float
 
 
-def _changed(rows: Sequence[Any]) -> list[Changed]:
+def changed_rows(rows: Sequence[Any]) -> list[Changed]:
+    """Read what a statement that changed deliveries returned."""
     return [Changed(*row) for row in rows]
 
 
-async def _free(session: Session, changed: Sequence[Changed]) -> None:
+async def free(session: Session, changed: Sequence[Changed]) -> None:
     """Let the lanes of changed deliveries go on."""
     if changed:
         rows = [(row.id, row.conversation, row.gone, row.at) for row in changed]
@@ -45,7 +46,8 @@ async def _free(session: Session, changed: Sequence[Changed]) -> None:
         await session.rows("free_lanes", ids=ids, conversations=conversations, gone=gone, at=at)
 
 
-async def _lock(session: Session, conversations: Collection[str]) -> None:
+async def lock(session: Session, conversations: Collection[str]) -> None:
+    """Lock the lanes of conversations, in order."""
     await session.rows("lock_lanes", conversations=sorted(set(conversations)))
 
 
@@ -84,8 +86,8 @@ def _delivery(row: Any, now: float, *, taken: bool = True) -> Delivery:
 
 async def _park_unreadable(pool: Pool, number: int, conversation: str) -> None:
     async def work(session: Session) -> None:
-        await _lock(session, [conversation])
-        await _free(session, _changed(await session.rows("park_unreadable", id=number)))
+        await lock(session, [conversation])
+        await free(session, changed_rows(await session.rows("park_unreadable", id=number)))
 
     await pool.transact(work)
 
@@ -94,9 +96,9 @@ async def give_back_orphans(pool: Pool, owner: str, known: Collection[int]) -> i
     """Return deliveries that are marked as ours and that we never heard of."""
 
     async def work(session: Session) -> int:
-        changed = _changed(await session.rows("give_back_orphans", owner=owner, ids=list(known)))
-        await _lock(session, [row.conversation for row in changed])
-        await _free(session, changed)
+        changed = changed_rows(await session.rows("give_back_orphans", owner=owner, ids=list(known)))
+        await lock(session, [row.conversation for row in changed])
+        await free(session, changed)
         return len(changed)
 
     return await pool.transact(work)
@@ -113,8 +115,8 @@ async def settle(pool: Pool, settlings: Sequence[Settling]) -> list[bool | Excep
     ids, fences, states, reasons, after, uncounted, moved, platform_ids, paced = columns(rows, 9)
 
     async def work(session: Session) -> list[bool | Exception]:
-        await _lock(session, [settling.delivery.conversation for settling in settlings])
-        changed = _changed(
+        await lock(session, [settling.delivery.conversation for settling in settlings])
+        changed = changed_rows(
             await session.rows(
                 "settle",
                 ids=ids,
@@ -128,7 +130,7 @@ async def settle(pool: Pool, settlings: Sequence[Settling]) -> list[bool | Excep
                 paced=paced,
             )
         )
-        await _free(session, changed)
+        await free(session, changed)
         mine = {row.id for row in changed}
         await _pause(session, [settling for settling in settlings if settling.delivery.id in mine])
         if len(mine) < len(settlings):
@@ -168,7 +170,7 @@ async def reply(pool: Pool, event: int, owner: str, now: float) -> list[Delivery
         conversation = await session.one("lane_of", inbox=event)
         if conversation is None:
             return []
-        await _lock(session, [conversation])
+        await lock(session, [conversation])
         rows = await session.rows("take_replies", inbox=event, owner=owner, lease=SEND_LEASE)
         taken = sorted((_delivery(row, now) for row in rows), key=lambda delivery: delivery.id)
         if taken:
@@ -187,9 +189,9 @@ async def hand_back(pool: Pool, deliveries: Sequence[Delivery]) -> None:
     """Return taken deliveries whose sending never began."""
 
     async def work(session: Session) -> None:
-        await _lock(session, [delivery.conversation for delivery in deliveries])
+        await lock(session, [delivery.conversation for delivery in deliveries])
         ids, fences = [delivery.id for delivery in deliveries], [delivery.fence for delivery in deliveries]
-        await _free(session, _changed(await session.rows("hand_back", ids=ids, fences=fences)))
+        await free(session, changed_rows(await session.rows("hand_back", ids=ids, fences=fences)))
 
     await pool.transact(work)
 
@@ -201,21 +203,21 @@ async def sweep(pool: Pool) -> int:
         return 0
 
     async def work(session: Session) -> int:
-        await _lock(session, [row[1] for row in found])
+        await lock(session, [row[1] for row in found])
         ids = [row[0] for row in found]
-        again = _changed(await session.rows("resend_interrupted", ids=ids))
-        held = _changed(await session.rows("hold_interrupted", ids=ids))
-        await _free(session, [*again, *held])
+        again = changed_rows(await session.rows("resend_interrupted", ids=ids))
+        held = changed_rows(await session.rows("hold_interrupted", ids=ids))
+        await free(session, [*again, *held])
         return len(again) + len(held)
 
     return await pool.transact(work)
 
 
-async def redrive(session: Session, number: int) -> bool:
-    """Put a parked delivery back at its place in the lane; False when there is none."""
+async def redrive(session: Session, number: int) -> str:
+    """Put a parked delivery back at its place in the lane; returns its key, empty when there is none."""
     found = await session.one("redrive_delivery", id=number)
     if found is None:
-        return False
-    conversation, account = found
+        return ""
+    conversation, account, key = found
     await session.rows("lengthen_lane", conversation=conversation, account=account)
-    return True
+    return str(key)

@@ -341,7 +341,7 @@ WHERE id = :id RETURNING id, conversation, true AS gone, moment(:now) AS at;
 -- name: redrive_delivery
 UPDATE outbox SET state = 'pending', reason = '', attempts = 0, withheld_until = 0, settled_at = NULL,
     sure_until = moment(:now) + 600, not_after = moment(:now) + (not_after - created_at)
-WHERE id = :id AND state = 'parked' RETURNING conversation, account;
+WHERE id = :id AND state = 'parked' RETURNING conversation, account, key;
 
 -- name: lengthen_lane
 INSERT INTO lane (conversation, account, waiting, ready_at) VALUES (:conversation, :account, 1, moment(:now))

@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from dragoman.store.base import GRACE, Done, Fresh, InDoubt, Once
-from dragoman.store.postgres import outbox
+from dragoman.store.postgres import broadcasts, outbox
 from dragoman.store.postgres.inbox import plain, short
 from dragoman.store.postgres.pool import Pool, Session
 from dragoman.store.stored import encode, number_of
@@ -29,7 +29,8 @@ async def redrive(pool: Pool, name: str) -> str:
             conversation, account = event
             await session.rows("requeue", conversation=conversation, account=account, event=number)
             return "event"
-        if await outbox.redrive(session, number_of(name, "d")):
+        if key := await outbox.redrive(session, number_of(name, "d")):
+            await broadcasts.requeue(session, key)
             return "delivery"
         if await session.one("drop_payload", id=number_of(name, "p")) is not None:
             return "payload"
@@ -108,8 +109,8 @@ async def prune_events(pool: Pool, before: float, after: int) -> tuple[int, int]
 
 
 async def prune_rest(pool: Pool, before: float, raw_before: float) -> int:
-    """Delete one batch of raw payloads, journal entries and parked payloads; returns the largest batch's size."""
-    sizes = []
+    """Delete one batch of raw payloads, journal entries, parked payloads, recipients; returns the largest's size."""
+    sizes = [await broadcasts.prune(pool, before)]
     for statement, limit in (("delete_receipts", raw_before), ("delete_once", before), ("delete_payloads", before)):
         sizes.append(len(await pool.rows(statement, before=limit, limit=BATCH)))
     await pool.rows("delete_paces")

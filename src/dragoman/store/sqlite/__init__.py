@@ -28,6 +28,7 @@ from dragoman.store.base import (
 )
 from dragoman.store.disk import Disk
 from dragoman.store.sqlite import inbox, opening, outbox, upkeep
+from dragoman.store.sqlite.broadcasts import SqliteBroadcasts
 from dragoman.store.sqlite.reader import SqliteReader
 from dragoman.store.sqlite.statements import one
 from dragoman.store.sqlite.timers import SqliteTimers
@@ -56,6 +57,7 @@ class SqliteStore:
         self._clock = clock
         self._disk = disk
         self._hints: dict[Wake, asyncio.Event] = {"work": asyncio.Event(), "deliver": asyncio.Event()}
+        self.broadcasts = SqliteBroadcasts(writer, reader, clocks, self._hints["deliver"].set)
         self._finishing: dict[int, set[asyncio.Future[None]]] = {}
         self._suspect = ""
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"

@@ -140,11 +140,12 @@ def sweep(connection: apsw.Connection, now: float) -> int:
     return len(interrupted)
 
 
-def redrive(connection: apsw.Connection, number: int, now: float) -> bool:
-    """Put a parked delivery back at its place in the lane; False when there is none."""
-    conversation = one(connection, "redrive_delivery", id=number, now=now)
-    if conversation is None:
-        return False
+def redrive(connection: apsw.Connection, number: int, now: float) -> str:
+    """Put a parked delivery back at its place in the lane; returns its key, empty when there is none."""
+    found = one(connection, "redrive_delivery", id=number, now=now)
+    if found is None:
+        return ""
+    conversation, key = found
     run(connection, "still_lane", conversation=conversation)
     run(connection, "wake_lane", conversation=conversation, at=now)
-    return True
+    return str(key)

@@ -257,7 +257,7 @@ ON CONFLICT (id) DO UPDATE SET head = min(CASE WHEN pending = 0 THEN :event ELSE
 -- name: redrive_delivery
 UPDATE outbox SET state = 'pending', reason = '', attempts = 0, withheld_until = 0, settled_at = NULL, ready_at = NULL,
     sure_until = :now + 600, not_after = :now + (not_after - created_at)
-WHERE id = :id AND state = 'parked' RETURNING conversation;
+WHERE id = :id AND state = 'parked' RETURNING conversation, key;
 
 -- name: still_lane
 UPDATE outbox SET ready_at = NULL WHERE conversation = :conversation AND state = 'pending' AND ready_at IS NOT NULL;

@@ -26,9 +26,8 @@ class SqliteReader:
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
 
-    async def _ask(
-        self, question: Callable[Concatenate[apsw.Connection, Q], R], *arguments: Q.args, **_: Q.kwargs
-    ) -> R:
+    async def ask(self, question: Callable[Concatenate[apsw.Connection, Q], R], *arguments: Q.args, **_: Q.kwargs) -> R:
+        """Put a question to the read-only connection."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, question, self._connection, *arguments)
 
@@ -39,39 +38,39 @@ class SqliteReader:
 
     async def history(self, conversation: str, limit: int, before: int = 0) -> Sequence[Line]:
         """Read the last `limit` lines of a conversation, before an event, edits and deletions applied."""
-        return await self._ask(_history, conversation, limit, before or 1 << 62)
+        return await self.ask(_history, conversation, limit, before or 1 << 62)
 
     async def trace(self, name: str) -> Trace | None:
         """Find a message by our id (`e12`, `d7`) or its key, and tell its life."""
-        return await self._ask(_trace, name)
+        return await self.ask(_trace, name)
 
     async def parked(self, limit: int) -> Sequence[ParkedRow]:
         """List what is set aside, newest first."""
-        return await self._ask(_parked, limit)
+        return await self.ask(_parked, limit)
 
     async def depths(self) -> Depths:
         """Count what waits."""
-        return await self._ask(_depths, self._clock())
+        return await self.ask(_depths, self._clock())
 
     async def owner(self, lease: str) -> str:
         """Name who has a lease; empty when nobody has."""
-        return await self._ask(_owner, lease, self._clock())
+        return await self.ask(_owner, lease, self._clock())
 
     async def paused(self) -> Mapping[str, str]:
         """Name the paused accounts, with the reason."""
-        return dict(await self._ask(_paused, self._clock()))
+        return dict(await self.ask(_paused, self._clock()))
 
     async def payload(self, parked: str) -> tuple[str, bytes] | None:
         """Read a parked payload's account and bytes."""
-        return await self._ask(_payload, number_of(parked, "p"))
+        return await self.ask(_payload, number_of(parked, "p"))
 
     async def status(self, event: int) -> str:
         """Read an event's status; empty when it is gone."""
-        return await self._ask(_status, event)
+        return await self.ask(_status, event)
 
     async def at_rest(self, conversation: str) -> dict[str, Any] | None:
         """Read the state of a conversation of which nothing waits or runs; None while something does."""
-        return await self._ask(_at_rest, conversation)
+        return await self.ask(_at_rest, conversation)
 
 
 def _at_rest(connection: apsw.Connection, conversation: str) -> dict[str, Any] | None:

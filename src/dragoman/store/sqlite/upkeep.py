@@ -6,7 +6,7 @@ import apsw
 import msgspec
 
 from dragoman.store.base import GRACE, Done, Fresh, InDoubt, Once
-from dragoman.store.sqlite import outbox
+from dragoman.store.sqlite import broadcasts, outbox
 from dragoman.store.sqlite.statements import one, rows, run
 from dragoman.store.stored import encode, number_of
 
@@ -27,7 +27,8 @@ def redrive(connection: apsw.Connection, name: str, now: float) -> str:
         conversation, account = event
         run(connection, "requeue", conversation=conversation, account=account, event=number_of(name, "e"), now=now)
         return "event"
-    if outbox.redrive(connection, number_of(name, "d"), now):
+    if key := outbox.redrive(connection, number_of(name, "d"), now):
+        broadcasts.requeue(connection, key)
         return "delivery"
     if one(connection, "drop_payload", id=number_of(name, "p")) is not None:
         return "payload"
@@ -102,9 +103,9 @@ def prune_events(connection: apsw.Connection, before: float, after: int) -> Prun
 
 
 def prune_rest(connection: apsw.Connection, before: float, raw_before: float) -> int:
-    """Delete one batch of raw payloads, journal entries and parked payloads; returns how many."""
+    """Delete one batch of raw payloads, journal entries, parked payloads and recipients; returns how many."""
     deleted = 0
     for statement, limit in (("delete_receipts", raw_before), ("delete_once", before), ("delete_payloads", before)):
         run(connection, statement, before=limit, limit=BATCH)
         deleted += connection.changes()
-    return deleted
+    return deleted + broadcasts.prune(connection, before)
