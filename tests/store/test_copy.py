@@ -17,9 +17,10 @@ import msgspec
 import pytest
 
 from dragoman.errors import ConfigError, StoreDamaged, StoreLocked
-from dragoman.model import Delivery, Say, Secret, Timer
+from dragoman.model import Address, Delivery, Message, Say, Secret, Timer
 from dragoman.store import copying
 from dragoman.store.base import Later, Memory, Parked, Pause
+from dragoman.store.broadcasts import Recipient
 from dragoman.store.copying import place
 from dragoman.store.copying.place import Place
 from dragoman.store.copying.tables import TABLES, Sum
@@ -144,6 +145,10 @@ async def fill(line: "Line") -> None:
     reminder = Timer(name="r1", at=line.clock() + 60, event=line.event(kind="timer"), person="p1", jitter=5.0)
     await line.store.timers.set([reminder, msgspec.structs.replace(reminder, name="r2", task="report")])
     await line.store.timers.pause(["r2"])
+    broadcast = await line.store.broadcasts.create("news", Message(text="hello"), 0.0)
+    everyone = [Recipient(conversation=f"acme/{name}", address=Address(account="acme", channel=name)) for name in "ab"]
+    await line.store.broadcasts.add(broadcast, everyone)
+    await line.store.broadcasts.ready(broadcast)
     await line.store.close()
 
 
