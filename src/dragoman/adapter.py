@@ -16,7 +16,7 @@ import msgspec
 
 from dragoman import text
 from dragoman.errors import Forged, Malformed, MediaRefused
-from dragoman.model import Attachment, Delivery, Event, Media, Message, Secret, Value, setting, split_with
+from dragoman.model import Address, Attachment, Delivery, Event, Media, Message, Secret, Value, setting, split_with
 from dragoman.wire import Credential, Exchange, Frame, Http, Outcome, Response
 
 __all__ = [
@@ -406,6 +406,13 @@ class Adapter(abc.ABC):
         """Ask the platform who we are and whether the credentials are good."""
         return Probe()
         yield  # makes this a generator, as the contract has it
+
+    def unasked(self, address: Address) -> Address:
+        """Return where a message that answers nothing goes, for an address of an event's or of an operator's.
+
+        Raises `Unreachable` with the reason when none can go there.
+        """
+        return msgspec.structs.replace(address, ticket={})
 
     def split(self, message: Message) -> tuple[Message, ...]:
         """Cut a message into pieces whose rendered text fits `max_text`."""

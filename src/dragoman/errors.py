@@ -13,6 +13,7 @@ DragomanError
 ├── PluginError        a plugin cannot be loaded, or broke its contract
 │   └── BadArguments   a person's words do not fit a command; the text is told to them
 ├── MediaRefused       a file that may not be fetched or is too large
+├── Unreachable        no message that answers nothing can go to this address
 └── StoreError
     ├── StoreAway      the store cannot commit now: 503, the platform retries
     │   └── Crowded    too much of one conversation waits; nothing of it was accepted
@@ -103,6 +104,10 @@ class BadArguments(PluginError):
 
 class MediaRefused(DragomanError):
     """A file could not be fetched: refused, too large, or not where it may be fetched from."""
+
+
+class Unreachable(DragomanError):
+    """A message that answers nothing cannot go to this address; says why."""
 
 
 class StoreError(DragomanError):

@@ -113,6 +113,11 @@ class Address(Value):
     """Opaque to everyone but the adapter: reply token, response URL, interaction token."""
 
 
+def channel_of(address: Address) -> str:
+    """Name a channel as those are named of whom something is remembered."""
+    return f"{address.account}//{address.channel}"
+
+
 class Sender(Value):
     """Who caused an event, as the platform names them."""
 
@@ -273,10 +278,14 @@ class Answer(Value, tag="answer"):
     text: str = ""
 
 
-class Remember(Value, tag="remember"):
-    """Keep a value under a key: of the conversation, or of the person across conversations."""
+OPTED_OUT: Final = "opted_out"
+"""The key under which it is remembered of a person, or of a channel, that no broadcast may reach them."""
 
-    scope: Literal["conversation", "person"]
+
+class Remember(Value, tag="remember"):
+    """Keep a value under a key: of the conversation, of the person across conversations, or of the channel."""
+
+    scope: Literal["conversation", "person", "channel"]
     key: str
     value: Any = None
 

@@ -69,6 +69,22 @@ timer_fires = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+broadcast_recipients = Counter(
+    "dragoman_broadcast_recipients_total",
+    "Recipients of broadcasts, by outcome: queued, sent, failed, unknown, skipped.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+broadcasts = Gauge(
+    "dragoman_broadcasts_running",
+    "Broadcasts that are being sent.",
+    registry=REGISTRY,
+)
+broadcasts_missed = Counter(
+    "dragoman_broadcasts_missed_total",
+    "Broadcasts that were not sent because their start was missed by more than an hour.",
+    registry=REGISTRY,
+)
 waiting = Gauge(
     "dragoman_queue_depth",
     "Rows that wait, by queue: inbox, outbox, parked.",

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from dragoman.model import Address, Message, Say
+from dragoman.model import OPTED_OUT, Address, Message, Say
 from dragoman.store.base import Later, Memory, Outgoing, Parked
-from dragoman.store.broadcasts import OPTED_OUT, Broadcast, Fate, Prepared, Recipient, key
+from dragoman.store.broadcasts import Broadcast, Fate, Prepared, Recipient, key
 
 if TYPE_CHECKING:
     from tests.store.conftest import Line

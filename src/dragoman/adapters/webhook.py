@@ -7,7 +7,7 @@ import msgspec
 
 from dragoman import crypto
 from dragoman.adapter import Adapter, Capabilities, Known, Passive, Payload, Receipt, Unit, platform, setting
-from dragoman.errors import Forged, Malformed, Stale
+from dragoman.errors import Forged, Malformed, Stale, Unreachable
 from dragoman.model import Address as Place
 from dragoman.model import Attachment, ChatKind, Delivery, Event, Message, Say, Secret, Sender, Value
 from dragoman.wire import (
@@ -147,6 +147,12 @@ class Webhook(Adapter):
         later = "callback" if self.callback_url else "ask again with the same id"
         body = {"id": event.key, "conversation_id": event.address.channel, "status": "pending", "later": later}
         return json_response(body, 202)
+
+    def unasked(self, address: Place) -> Place:
+        """Return where a message goes that nobody waits for: to the callback address, if there is one."""
+        if not self.callback_url:
+            raise Unreachable("the webhook has no callback_url: nobody would ever ask for it")
+        return super().unasked(address)
 
     def send(self, delivery: Delivery, known: Known) -> Exchange[Outcome]:
         """Bring a late reply to the callback address; without one, nobody asked for it in time."""

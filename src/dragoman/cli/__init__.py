@@ -20,9 +20,21 @@ app = typer.Typer(
 
 def commands() -> typer.Typer:
     """Return the application with every command."""
-    from dragoman.cli import bench, chat, config, conformance, install, mend, remind, run, store, version  # noqa: PLC0415 - they import us
+    from dragoman.cli import (  # noqa: PLC0415 - they import us
+        bench,
+        broadcast,
+        chat,
+        config,
+        conformance,
+        install,
+        mend,
+        remind,
+        run,
+        store,
+        version,
+    )
 
-    for module in (run, chat, config, mend, install, remind, store, conformance, bench, version):
+    for module in (run, chat, config, mend, broadcast, install, remind, store, conformance, bench, version):
         module.register(app)
     return app
 

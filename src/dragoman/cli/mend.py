@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dragoman.cli import fail, options
-from dragoman.errors import ConfigError, NoAnswer
+from dragoman.cli.asking import asking
 
 
 def register(app: typer.Typer) -> None:
@@ -75,27 +75,11 @@ def _time(at: float | None) -> str:
 
 
 def ask(data: str | None, config: str | None, question: str, **query: str) -> Any:
-    """Ask the running service, or open the file when none runs."""
-    from dragoman.flow.transport import control  # noqa: PLC0415 - the command's own weight
-
+    """Ask the running service, or open the store when none runs."""
     installation = options.load(data, config)
 
-    async def ask() -> Any:
-        try:
-            return await control.ask(installation.control, question, **query)
-        except NoAnswer:
-            return await _ask_file(installation, question, query)
+    async def once() -> Any:
+        async with asking(installation) as put:
+            return await put(question, **query)
 
-    return asyncio.run(ask())
-
-
-async def _ask_file(installation: Any, question: str, query: dict[str, str]) -> Any:
-    import msgspec  # noqa: PLC0415 - the command's own weight
-
-    from dragoman.service.house import opened  # noqa: PLC0415 - the command's own weight
-    from dragoman.web.control import QUESTIONS  # noqa: PLC0415 - the command's own weight
-
-    if not installation.settings.store and not installation.database.exists():
-        raise ConfigError(str(installation.database), "", "there is no data yet", "start with `dragoman run`")
-    async with opened(installation) as house:
-        return msgspec.to_builtins(await QUESTIONS[question](house.context, query))
+    return asyncio.run(once())

@@ -26,6 +26,7 @@ from dragoman.model import (
     Timer,
     Typing,
     Value,
+    channel_of,
 )
 
 STATE_VERSION = 1
@@ -155,6 +156,11 @@ class Turn:
         """Who this is: the identity under which a person's memory is kept."""
         return f"{self.event.account}/{self.event.address.workspace}/{self.event.sender.id}"
 
+    @property
+    def channel(self) -> str:
+        """Where this is: the name under which a channel's memory is kept, whichever workspace it is in."""
+        return channel_of(self.event.address)
+
     def say(
         self,
         message: str | Message,
@@ -202,17 +208,17 @@ class Turn:
         self.effects.append(Answer(interaction_id=str(self.event.value.get("interaction_id", "")), text=text))
 
     def remember(self, key: str, value: Any, *, of: str = "conversation") -> None:
-        """Keep a JSON value of the conversation, or (`of="person"`) of the person across conversations."""
-        if of == "person":
-            self.effects.append(Remember(scope="person", key=key, value=value))
+        """Keep a JSON value of the conversation, of the person across conversations, or of the channel."""
+        if of in {"person", "channel"}:
+            self.effects.append(Remember(scope="person" if of == "person" else "channel", key=key, value=value))
             return
         memory = {**self.state.get("memory", {}), key: value}
         self._set(memory=memory)
 
     async def recall(self, key: str, *, of: str = "conversation") -> Any:
         """Read a remembered value; None when nothing is."""
-        if of == "person":
-            return await self._world.memory(self.person, key)
+        if of in {"person", "channel"}:
+            return await self._world.memory(self.person if of == "person" else self.channel, key)
         return self.state.get("memory", {}).get(key)
 
     def ask(

@@ -17,6 +17,7 @@ from dragoman.errors import DragomanError, PluginError
 GROUP: Final = "dragoman.plugins"
 
 SHIPPED: Final = {
+    "optout": "dragoman.plugins.optout:plugin",
     "rules": "dragoman.plugins.rules:plugin",
     "echo": "dragoman.plugins.echo:plugin",
     "llm": "dragoman.plugins.llm:plugin",

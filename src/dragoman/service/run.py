@@ -10,6 +10,7 @@ from typing import Any
 
 from dragoman import telemetry
 from dragoman.flow import tick
+from dragoman.flow.broadcast import broadcast
 from dragoman.flow.context import Context
 from dragoman.flow.deliver import deliver
 from dragoman.flow.fire import fire
@@ -106,8 +107,8 @@ async def _loops(
         line: list[asyncio.Task[None]] = []
         if "engine" in roles:
             line = [group.create_task(work(context)), group.create_task(deliver(context))]
-            beside.append(group.create_task(tick.tick(context, house.media, _keep(installation))))
-            beside.append(group.create_task(fire(context)))
+            loops = (tick.tick(context, house.media, _keep(installation)), fire(context), broadcast(context))
+            beside += [group.create_task(loop) for loop in loops]
         while not all(server.started for server in doors.servers):  # noqa: ASYNC110 - uvicorn tells it by an attribute
             await asyncio.sleep(0.005)
         if announce is not None:

@@ -16,8 +16,6 @@ State = Literal["preparing", "scheduled", "running", "paused", "done", "aborted"
 Fate = Literal["waiting", "queued", "sent", "failed", "unknown", "skipped"]
 Wanted = Literal["paused", "running", "aborted"]
 
-OPTED_OUT: Final = "opted_out"
-"""The key of a person's memory that says that no broadcast may reach them."""
 COLLECTED: Final = 2_000
 """Queued recipients that are looked at together, at most."""
 GONE: Final = "its delivery is gone; it may have arrived"

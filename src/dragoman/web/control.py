@@ -16,6 +16,7 @@ from dragoman.errors import Malformed, StoreAway
 from dragoman.flow.context import Context
 from dragoman.flow.redrive import redrive
 from dragoman.flow.transport.local import Hub
+from dragoman.web import broadcasts
 from dragoman.web.chat import converse
 
 Question = Callable[[Context, dict[str, str]], Awaitable[Any]]
@@ -61,6 +62,7 @@ QUESTIONS: dict[str, Question] = {
     "redrive": mend,
     "installations": installations,
     "uninstall": uninstall,
+    **broadcasts.QUESTIONS,
 }
 """What can be asked, by the running service's socket or of the opened file."""
 
@@ -76,7 +78,10 @@ def build(context: Context, hub: Hub) -> ASGIApp:
 
 
 async def _ask(context: Context, question: Question, request: Request) -> Response:
-    answer = await question(context, dict(request.query_params))
+    query = dict(request.query_params)
+    if body := await request.body():
+        query["body"] = body.decode()
+    answer = await question(context, query)
     return JSONResponse(msgspec.to_builtins(answer))
 
 

@@ -7,6 +7,8 @@ delivery), 3834 (automatic answers), 8601 (Authentication-Results), and what mai
 from collections.abc import Sequence
 from typing import ClassVar, Final, Literal
 
+import msgspec
+
 from dragoman.adapter import (
     Adapter,
     Capabilities,
@@ -21,12 +23,12 @@ from dragoman.adapter import (
     platform,
     setting,
 )
-from dragoman.adapters.email import access, checks, parse, poll, send
+from dragoman.adapters.email import access, checks, headers, parse, poll, send
 from dragoman.adapters.email.parse import Reader
 from dragoman.adapters.email.poll import Folder, Read
 from dragoman.adapters.email.write import From
-from dragoman.errors import Malformed
-from dragoman.model import Attachment, Delivery, Media, Secret
+from dragoman.errors import Malformed, Unreachable
+from dragoman.model import Address, Attachment, Delivery, Media, Secret
 from dragoman.wire import Credential, Exchange, Mail, Outcome, Server
 
 __all__ = ["Email"]
@@ -119,6 +121,13 @@ class Email(Adapter):
     def send(self, delivery: Delivery, known: Known) -> Exchange[Outcome]:
         """Write and send one mail; its Message-ID is the same however often it is tried."""
         return send.send(delivery, self._smtp(), From(address=self._own(), name=self.display_name), known.now)
+
+    def unasked(self, address: Address) -> Address:
+        """Return where a mail goes that answers nothing: its channel is the recipient's address."""
+        channel = headers.address(address.channel)
+        if not channel:
+            raise Unreachable(f"{address.channel!r} is no e-mail address")
+        return msgspec.structs.replace(address, channel=channel, ticket={})
 
     def fetch(self, attachment: Attachment, known: Known) -> Exchange[Media]:
         """Fetch an attachment out of the mailbox."""

@@ -32,8 +32,8 @@ from dragoman.adapter import (
 from dragoman.adapters.slack import files, install, parse, probe, send, socket
 from dragoman.adapters.slack.api import Api
 from dragoman.adapters.slack.origin import INSTALLATION, Origin
-from dragoman.errors import Forged, Stale
-from dragoman.model import Attachment, Delivery, Media, Message, Secret
+from dragoman.errors import Forged, Stale, Unreachable
+from dragoman.model import Address, Attachment, Delivery, Media, Message, Secret
 from dragoman.wire import Exchange, Http, Outcome
 
 __all__ = ["Slack"]
@@ -163,6 +163,13 @@ class Slack(Adapter):
             return send.perform(self._api, delivery.action, address)
         api = Api(self.api_base, address.ticket.get(INSTALLATION) or address.workspace)
         return install.confined(send.perform(api, delivery.action, address))
+
+    def unasked(self, address: Address) -> Address:
+        """Return where a message goes that answers nothing; of several workspaces it must be known which."""
+        installation = address.ticket.get(INSTALLATION, "")
+        if self.client_id and not (installation or address.workspace):
+            raise Unreachable("several workspaces install this app: the workspace is missing")
+        return msgspec.structs.replace(address, ticket={INSTALLATION: installation} if installation else {})
 
     def fetch(self, attachment: Attachment, known: Known) -> Exchange[Media]:
         """Fetch a shared file into the media store."""

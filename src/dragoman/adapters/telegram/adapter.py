@@ -22,8 +22,8 @@ from dragoman.adapter import (
 )
 from dragoman.adapters.telegram import attachments, parse, poll, probe, send
 from dragoman.adapters.telegram.parse import Reader
-from dragoman.errors import Forged
-from dragoman.model import Attachment, Delivery, Media, Message, Secret
+from dragoman.errors import Forged, Unreachable
+from dragoman.model import Address, Attachment, Delivery, Media, Message, Secret
 from dragoman.wire import Exchange, Http, Outcome
 
 PROOF: Final = "x-telegram-bot-api-secret-token"
@@ -90,6 +90,12 @@ class Telegram(Adapter):
     def parse(self, payload: Payload, known: Known) -> Receipt:
         """Turn one update into events."""
         return parse.update(payload.body, self._reader(known))
+
+    def unasked(self, address: Address) -> Address:
+        """Return where a message goes that answers nothing: a chat by its number, or a public one by its name."""
+        if not re.fullmatch(r"-?[0-9]{1,18}|@[A-Za-z0-9_]{4,32}", address.channel):
+            raise Unreachable(f"{address.channel!r} is no chat of Telegram's: a number, or the @name of a public one")
+        return super().unasked(address)
 
     def send(self, delivery: Delivery, known: Known) -> Exchange[Outcome]:
         """Carry out one action. There is no idempotency key: an answer that is lost stays `Unsure`."""

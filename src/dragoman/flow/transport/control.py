@@ -11,12 +11,15 @@ import msgspec
 from dragoman.errors import DragomanError, NoAnswer
 
 
-async def ask(control: Path, question: str, **query: str) -> Any:
-    """Ask the running service; raises `NoAnswer` when none runs, `DragomanError` when it could not answer."""
+async def ask(control: Path, question: str, *, body: str = "", **query: str) -> Any:
+    """Ask the running service; what is long goes into the body.
+
+    Raises `NoAnswer` when none runs, `DragomanError` when it could not answer.
+    """
     try:
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(control))) as session,
-            session.post(f"http://dragoman/{question}", params=query) as answer,
+            session.post(f"http://dragoman/{question}", params=query, data=body.encode()) as answer,
         ):
             if answer.status != 200:
                 raise DragomanError(f"the running service could not answer: status {answer.status}; see its log")

@@ -5,12 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
-from dragoman.model import Message
+from dragoman.model import OPTED_OUT, Message
 from dragoman.store.base import Outgoing
 from dragoman.store.broadcasts import (
     COLLECTED,
     FROM,
-    OPTED_OUT,
     Broadcast,
     Fate,
     Prepared,

@@ -7,12 +7,11 @@ from typing import Any, Final
 
 import apsw
 
-from dragoman.model import Message
+from dragoman.model import OPTED_OUT, Message
 from dragoman.store.base import Handled
 from dragoman.store.broadcasts import (
     COLLECTED,
     FROM,
-    OPTED_OUT,
     Broadcast,
     Fate,
     Prepared,
