@@ -170,6 +170,12 @@ async def remind(desk: Desk, words: list[str]) -> None:
     assert (code, "every: every working day at 9:00 (0 9 * * 1-5)" in out) == (0, True), out
 
 
+async def broadcast(desk: Desk, words: list[str]) -> None:
+    await desk.running()
+    code, out = await desk.dragoman(*words)
+    assert code == 0, out
+
+
 async def uninstall(desk: Desk, words: list[str]) -> None:
     """The page's workspace is an example: nothing is installed in it."""
     await desk.running()
@@ -327,6 +333,7 @@ COMMANDS: Final[Mapping[str, Step]] = {
     "bench": bench,
     "conformance": conformance,
     "store copy": copy,
+    **{f"broadcast {name}": broadcast for name in ("send", "list", "show", "watch", "pause", "resume", "abort")},
 }
 
 
