@@ -414,3 +414,21 @@ async def test_one_left_while_it_was_prepared_is_pruned(line: "Line") -> None:
 async def test_there_is_no_report_of_a_broadcast_that_is_not_there(line: "Line") -> None:
     assert await line.store.broadcasts.report(77) is None
     assert not await line.store.broadcasts.change(77, "paused")
+
+
+async def test_what_a_broadcast_said_is_in_the_history_where_it_was_said(line: "Line") -> None:
+    await line.accept("acme/a", text="hello")
+    await line.commit(await line.claim(), "hi")
+    await line.send()
+    line.clock.advance(1)
+    broadcast = await running(line, "a", "b")
+    await feed(line, broadcast)
+    line.clock.advance(1)
+    await line.accept("acme/a", text="thanks")
+
+    told = await line.store.reader.history("acme/a", 10)
+    alone = await line.store.reader.history("acme/b", 10)
+
+    assert [said.text for said in told] == ["hello", "hi", "to a", "thanks"]
+    assert [(said.by, said.text) for said in alone] == [("bot", "to b")]
+    assert [said.text for said in await line.store.reader.history("acme/a", 2)] == ["to a", "thanks"]

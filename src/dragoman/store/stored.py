@@ -1,5 +1,7 @@
 """How values lie in a row, on every database: JSON texts, and what reading them back gives."""
 
+import heapq
+import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -77,11 +79,12 @@ def lines(
     events: Iterable[tuple[int, str, float]],
     said: Mapping[int, Sequence[tuple[int, str, float]]],
     changes: Iterable[str],
+    broadcasts: Iterable[tuple[int, str, float]],
     limit: int,
 ) -> list[Line]:
     """Tell a conversation, oldest first: its newest events first in `events`, the replies to each by its number.
 
-    `changes` are its edits and deletions, in their order.
+    `changes` are its edits and deletions, in their order; `broadcasts` what was said without being asked, newest first.
     """
     changed = _changed(changes)
     told: list[Line] = []
@@ -93,7 +96,8 @@ def lines(
             told.append(Line(by="person", text=text, at=at, id=f"e{number}", name=event.sender.name))
         if len(told) >= limit:
             break
-    return told[:limit][::-1]
+    merged = heapq.merge(told, _replies(broadcasts), key=lambda line: line.at, reverse=True)
+    return list(itertools.islice(merged, limit))[::-1]
 
 
 def _changed(changes: Iterable[str]) -> dict[str, str | None]:

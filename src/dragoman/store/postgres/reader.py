@@ -24,13 +24,14 @@ class PostgresReader:
         span = {"conversation": short(conversation), "before": before or 1 << 62}
         async with self._turn:
             events = await self._pool.rows("recent_events", **span, limit=limit)
-            if not events:
-                return []
-            changes = await self._pool.rows("recent_changes", **span, after=events[-1][0])
+            after = events[-1][0] if events else span["before"]
+            changes = await self._pool.rows("recent_changes", **span, after=after)
+            broadcasts = await self._pool.rows("broadcast_to", conversation=span["conversation"], limit=limit)
             said: defaultdict[int, list[tuple[int, str, float]]] = defaultdict(list)
             for event, *reply in await self._pool.rows("said_to", inboxes=[row[0] for row in events]):
                 said[event].append((reply[0], reply[1], reply[2]))
-        return lines([tuple(row) for row in events], said, [row[0] for row in changes], limit)
+        told = ([tuple(row) for row in events], said, [row[0] for row in changes], [tuple(row) for row in broadcasts])
+        return lines(*told, limit)
 
     async def trace(self, name: str) -> Trace | None:
         """Find a message by our id (`e12`, `d7`), its key, or its message id, and tell its life."""

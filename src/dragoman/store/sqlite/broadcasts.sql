@@ -101,6 +101,11 @@ FROM recipient r JOIN broadcast b ON b.id = r.broadcast
 WHERE r.broadcast = :broadcast AND r.n > :after AND r.state IN (SELECT value FROM json_each(:states))
 ORDER BY r.n LIMIT :limit;
 
+-- name: broadcast_to
+-- What broadcasts said in a conversation, newest first.
+SELECT id, action, created_at FROM outbox
+WHERE conversation = :conversation AND class = 'broadcast' AND inbox = 0 AND state != 'parked' ORDER BY id DESC LIMIT :limit;
+
 -- name: written_events
 SELECT id, event, accepted_at FROM inbox
 WHERE id < :before AND kind IN ('message', 'command', 'action') ORDER BY id DESC LIMIT :limit;

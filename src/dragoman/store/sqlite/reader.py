@@ -83,7 +83,8 @@ def _history(connection: apsw.Connection, conversation: str, limit: int, before:
     after = found[-1][0] if found else before
     changes = rows(connection, "recent_changes", conversation=conversation, before=before, after=after)
     said = {row[0]: rows(connection, "said_to", inbox=row[0]) for row in found}
-    return lines(found, said, [body for (body,) in changes], limit)
+    broadcasts = rows(connection, "broadcast_to", conversation=conversation, limit=limit)
+    return lines(found, said, [body for (body,) in changes], broadcasts, limit)
 
 
 def _trace(connection: apsw.Connection, name: str) -> Trace | None:

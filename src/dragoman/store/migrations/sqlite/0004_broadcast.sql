@@ -33,3 +33,6 @@ CREATE TABLE recipient (
 
 CREATE INDEX recipient_state ON recipient (broadcast, state, account, n);
 CREATE INDEX recipient_queued ON recipient (account) WHERE state = 'queued';
+
+-- What a broadcast said belongs to the history of its conversation.
+CREATE INDEX outbox_broadcast ON outbox (conversation, id) WHERE class = 'broadcast';
