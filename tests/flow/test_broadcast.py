@@ -16,8 +16,9 @@ from dragoman.flow import audience
 from dragoman.flow.audience import Misnamed, Named, Segment
 from dragoman.flow.broadcast import ahead, look, personal
 from dragoman.flow.context import Context
-from dragoman.model import Address, Event, Message, Sender
+from dragoman.model import Address, Button, Event, Message, Sender
 from dragoman.store.broadcasts import Fate, Report
+from dragoman.testing import simulators
 from dragoman.testing.process import configuration
 from dragoman.testing.running import Running, running
 from dragoman.testing.simulator import serve
@@ -99,6 +100,27 @@ async def test_a_broadcast_reaches_everybody_and_who_blocked_the_bot_is_told_of(
         assert here.got(1, 2, 4) == ["news"] * 3
         (failed,) = await here.broadcasts.recipients(number, ["failed"], 0, 10)
         assert (failed.address.channel, "blocked" in failed.reason) == ("3", True)
+
+
+PLACES = {"slack": "D00000007", "telegram": "7", "feishu": "oc_00000007"}
+
+
+async def test_one_broadcast_reaches_several_platforms(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        platforms = {name: simulators.load(name)() for name in PLACES}
+        tables = {
+            name: {"platform": name, **each.settings(await stack.enter_async_context(serve(each)))}
+            for name, each in platforms.items()
+        }
+        service = await stack.enter_async_context(running(tmp_path, configuration(tables)))
+        here = Bot(TelegramSimulator(), service)
+        number = await here.broadcasts.create("", Message(text="**news**", buttons=(Button(text="Yes", value="y"),)), 0)
+        named = [Named(account=name, channel=channel) for name, channel in PLACES.items()]
+        await here.broadcasts.add(number, audience.recipients(named, here.context.accounts))
+        await here.broadcasts.ready(number)
+
+        assert await here.done(number) == {"sent": 3}
+        assert {name: len(each.sent) for name, each in platforms.items()} == dict.fromkeys(PLACES, 1)
 
 
 async def test_a_name_is_filled_in(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import datetime as dt
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
@@ -13,6 +13,9 @@ import typer
 from dragoman.cli import addressees, broadcasting, fail, mend, options
 from dragoman.cli.asking import asking
 from dragoman.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dragoman.service.installation import Installation
 
 commands = typer.Typer(help="Send one message to many, and see what became of it.", no_args_is_help=True)
 
@@ -31,9 +34,7 @@ def broadcast() -> None:
 
 @commands.command()
 def send(
-    text: Annotated[
-        str, typer.Argument(help="What to say (CommonMark; {name} or {name|there} is filled).", metavar="[TEXT]")
-    ] = "",
+    text: Annotated[str, typer.Argument(help="What to say, with {name} or {name|there}.", metavar="[TEXT]")] = "",
     *,
     message: Annotated[str, typer.Option(help="Read what to say from a file (-: standard input).")] = "",
     to: Annotated[list[str] | None, typer.Option(help="A recipient: ACCOUNT/CHANNEL. Repeatable.")] = None,
@@ -64,22 +65,21 @@ def send(
         named=addressees.read(to or (), recipients or ()),
         segment=segment,
     )
-    if not wish.named and not segment:
-        raise ConfigError("--to", "", "nobody is named", "give --to, --recipients or --segment")
-    installation = options.load(data, config)
-    watching = not (detach or as_json) and sys.stdout.isatty()
+    detached = detach or as_json or not sys.stdout.isatty()
+    asyncio.run(_send(options.load(data, config), wish, dry_run=dry_run, detached=detached, as_json=as_json))
 
-    async def go() -> None:
-        async with asking(installation) as ask:
-            if dry_run:
-                broadcasting.tell_count(await broadcasting.count(ask, wish), as_json=as_json)
-                return
-            report = await broadcasting.begin(ask, wish)
-            broadcasting.tell_begun(report, as_json=as_json, alone=ask.alone)
-            if watching and not ask.alone:
-                await broadcasting.watch(ask, report["broadcast"]["id"])
 
-    asyncio.run(go())
+async def _send(
+    installation: "Installation", wish: broadcasting.Wish, *, dry_run: bool, detached: bool, as_json: bool
+) -> None:
+    async with asking(installation) as ask:
+        if dry_run:
+            broadcasting.tell_count(await broadcasting.count(ask, wish), as_json=as_json)
+            return
+        report = await broadcasting.begin(ask, wish)
+        broadcasting.tell_begun(report, as_json=as_json, alone=ask.alone)
+        if not detached and not ask.alone:
+            await broadcasting.watch(ask, report["broadcast"]["id"])
 
 
 @commands.command(name="list")
