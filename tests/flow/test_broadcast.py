@@ -173,7 +173,7 @@ async def test_a_segment_is_found_in_the_inbox_each_person_once(tmp_path: Path) 
         assert [batch async for batch in audience.found(here.context, nobody)] == []
 
 
-async def test_only_half_a_second_of_an_accounts_pace_is_under_way(tmp_path: Path) -> None:
+async def test_only_a_moment_of_an_accounts_pace_is_under_way(tmp_path: Path) -> None:
     async with bot(tmp_path, sends_per_second=10) as here:
         number = await here.send(*range(1, 101))
         async with asyncio.timeout(20):
@@ -186,7 +186,7 @@ async def test_only_half_a_second_of_an_accounts_pace_is_under_way(tmp_path: Pat
             while (counts := (await here.report(number)).counts).get("queued"):
                 await asyncio.sleep(0.01)
 
-        assert most <= 5
+        assert most <= 2
         assert (counts["sent"] + counts["waiting"], counts["sent"] < 30) == (100, True)
 
 
@@ -261,7 +261,7 @@ class Paced:
     ("rates", "most"),
     [
         ((), 64),
-        ((Rate(per="account", count=30, seconds=1.0), Rate(per="chat", count=1, seconds=1.0)), 15),
+        ((Rate(per="account", count=30, seconds=1.0), Rate(per="chat", count=1, seconds=1.0)), 7),
         ((Rate(per="account", count=30, seconds=60.0),), 1),
         ((Rate(per="account", count=2000, seconds=1.0),), 64),
     ],

@@ -38,6 +38,8 @@ class Wish:
 
 async def count(ask: Asker, wish: Wish) -> Counter[str]:
     """Count the recipients by account, each once; raises `ConfigError` for one that cannot be one."""
+    if not wish.named and not wish.segment:
+        raise ConfigError("--to", "", "nobody is named", "give --to, --recipients or --segment")
     return Counter(account for account, _ in {tuple(each) for each in await _taken(ask, wish, 0, "conversations", [])})
 
 

@@ -1,7 +1,7 @@
 """The broadcasts: those that are due start, waiting recipients become deliveries, and what became of them is noted.
 
-Few recipients of an account are under way at a time: what its pace sends in half a second. So a pause bites at once,
-and a live reply never waits behind more than that.
+Few recipients of an account are under way at a time: what its pace sends in a quarter of a second. So a pause bites at
+once, and a live reply never waits behind more than that.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ IDLE: Final = 1.0
 """Seconds between looks while nothing is sent."""
 BUSY: Final = 0.1
 """Seconds between looks while something is."""
-AHEAD: Final = 0.5
+AHEAD: Final = 0.25
 """Seconds of an account's pace that are queued ahead."""
 LATE: Final = 3600.0
 """Seconds after its time at which a start is not made up."""
@@ -88,7 +88,7 @@ async def _feed(context: Context, sending: Broadcast, name: str, outstanding: Ma
 
 
 def ahead(account: Account | None, sends: int) -> int:
-    """Return how many recipients of an account may be under way: half a second of its pace, and no crowd."""
+    """Return how many recipients of an account may be under way: a quarter of a second of its pace, and no crowd."""
     rates = account.rates if account else ()
     paces = [rate.count / rate.seconds * AHEAD for rate in rates if rate.per == "account"]
     return max(1, int(min([2.0 * sends, *paces])))
