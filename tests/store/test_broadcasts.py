@@ -111,6 +111,17 @@ async def test_a_recipient_named_twice_gets_it_once(line: "Line") -> None:
     assert (broadcast.total, await line.taken()) == (3, ["to a", "to b", "to c"])
 
 
+async def test_a_place_named_with_and_without_its_workspace_is_one_recipient(line: "Line") -> None:
+    number = await line.store.broadcasts.create("news", Message(text="hello"), 0)
+    whole = Address(account="acme", workspace="T1", channel="a")
+
+    added = await line.store.broadcasts.add(
+        number, [recipient("a"), Recipient(conversation="acme/T1/a", address=whole), recipient("b")]
+    )
+
+    assert added == 2
+
+
 async def test_a_broadcast_that_is_not_prepared_to_the_end_sends_nothing(line: "Line") -> None:
     number = await line.store.broadcasts.create("news", Message(text="hello"), 0)
     await line.store.broadcasts.add(number, recipients("a"))

@@ -40,7 +40,7 @@ async def count(ask: Asker, wish: Wish) -> Counter[str]:
     """Count the recipients by account, each once; raises `ConfigError` for one that cannot be one."""
     if not wish.named and not wish.segment:
         raise ConfigError("--to", "", "nobody is named", "give --to, --recipients or --segment")
-    return Counter(account for account, _ in {tuple(each) for each in await _taken(ask, wish, 0, "conversations", [])})
+    return Counter(account for account, _ in {tuple(each) for each in await _taken(ask, wish, 0, "places", [])})
 
 
 async def begin(ask: Asker, wish: Wish) -> dict[str, Any]:

@@ -9,7 +9,7 @@ none of its deliveries was tried (`withdrawn` by a pause).
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol
 
-from dragoman.model import Address, Event, Message, Value
+from dragoman.model import Address, Event, Message, Value, channel_of
 from dragoman.store.base import Outgoing
 
 State = Literal["preparing", "scheduled", "running", "paused", "done", "aborted", "missed"]
@@ -29,7 +29,7 @@ FROM: Final[Mapping[Wanted, tuple[State, ...]]] = {
 
 
 class Recipient(Value):
-    """Whom a broadcast reaches: one conversation. `n` orders them, from 1."""
+    """Whom a broadcast reaches: one place. `n` orders them, from 1."""
 
     conversation: str
     address: Address
@@ -93,7 +93,7 @@ class Broadcasts(Protocol):
         """Begin to prepare a broadcast, which sends nothing yet; `start_at` 0 is at once. Returns its number."""
 
     async def add(self, broadcast: int, recipients: Sequence[Recipient]) -> int:
-        """Add recipients while it is being prepared, each conversation once; returns how many were new.
+        """Add recipients while it is being prepared, each place once; returns how many were new.
 
         Raises `LookupError` when it is not being prepared.
         """
@@ -139,6 +139,11 @@ class Broadcasts(Protocol):
 
     async def written(self, before: int, limit: int) -> Sequence[Written]:
         """Read what people wrote to us, newest first, below an event's number (0: from the newest)."""
+
+
+def place(address: Address) -> str:
+    """Name where a recipient is, the same in whichever workspace and however the conversation is written."""
+    return channel_of(address) + (f"/{address.thread}" if address.thread else "")
 
 
 def key(broadcast: int, mark: str, n: int, chunk: int) -> str:

@@ -8,7 +8,7 @@ from dragoman.errors import DragomanError
 from dragoman.flow import audience
 from dragoman.flow.context import Context
 from dragoman.model import Button, Message, Value
-from dragoman.store.broadcasts import Recipient
+from dragoman.store.broadcasts import Recipient, place
 
 MOST: Final = 10_000
 """Recipients that one answer holds, at most."""
@@ -32,7 +32,7 @@ async def create(context: Context, query: dict[str, str]) -> Any:
 
 
 async def named(context: Context, query: dict[str, str]) -> Any:
-    """Add recipients that are named (body: a list); with the id 0 only tell their conversations."""
+    """Add recipients that are named (body: a list); with the id 0 only tell their places."""
     try:
         recipients = audience.recipients(_named(query["body"]), context.accounts)
     except audience.Misnamed as error:
@@ -41,7 +41,7 @@ async def named(context: Context, query: dict[str, str]) -> Any:
 
 
 async def segment(context: Context, query: dict[str, str]) -> Any:
-    """Add a segment of those who wrote to us; with the id 0 only tell their conversations."""
+    """Add a segment of those who wrote to us; with the id 0 only tell their places."""
     try:
         wanted = audience.Segment.read(query["segment"])
     except ValueError as error:
@@ -49,7 +49,7 @@ async def segment(context: Context, query: dict[str, str]) -> Any:
     unknown = sorted(name for name in wanted.account if context.accounts.get(name) is None)
     if unknown:
         return {"error": f"there is no account {unknown[0]!r}"}
-    whole: dict[str, Any] = {"added": 0, "conversations": []}
+    whole: dict[str, Any] = {"added": 0, "places": []}
     async for batch in audience.found(context, wanted):
         taken = await _take_in(context, int(query["id"]), batch)
         if "error" in taken:
@@ -60,9 +60,9 @@ async def segment(context: Context, query: dict[str, str]) -> Any:
 
 async def _take_in(context: Context, broadcast: int, recipients: list[Recipient]) -> dict[str, Any]:
     if not broadcast:
-        return {"added": 0, "conversations": [[each.address.account, each.conversation] for each in recipients]}
+        return {"added": 0, "places": [[each.address.account, place(each.address)] for each in recipients]}
     try:
-        return {"added": await context.store.broadcasts.add(broadcast, recipients), "conversations": []}
+        return {"added": await context.store.broadcasts.add(broadcast, recipients), "places": []}
     except LookupError:
         return {"error": f"broadcast {broadcast} is not being prepared any more"}
 

@@ -48,6 +48,7 @@ SHORTENED: Final = {
     ("memory", "person"),
     ("memory", "key"),
     ("recipient", "conversation"),
+    ("recipient", "place"),
 }
 """The columns that the line shortens when it writes them."""
 NAMES: Final = {

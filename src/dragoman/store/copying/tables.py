@@ -82,7 +82,9 @@ TABLES: Final = (
     _table("kept", "name", "name value"),
     _table("timer", "name", "name person task timer at ready_at fired missed last_at last_event"),
     _table("broadcast", "id", "id mark name message state start_at created_at ended_at total accounts counts"),
-    _table("recipient", "broadcast n", "broadcast n account conversation address person name state reason chunks"),
+    _table(
+        "recipient", "broadcast n", "broadcast n account conversation place address person name state reason chunks"
+    ),
 )
 """In the order in which they are copied: lanes follow their deliveries."""
 

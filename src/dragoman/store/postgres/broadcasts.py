@@ -20,6 +20,7 @@ from dragoman.store.broadcasts import (
     fates,
     keys,
     named,
+    place,
     untried,
 )
 from dragoman.store.postgres import outbox
@@ -44,20 +45,26 @@ class PostgresBroadcasts:
         return int(await self._pool.one("add_broadcast", mark=secrets.token_hex(4), **values))
 
     async def add(self, broadcast: int, recipients: Sequence[Recipient]) -> int:
-        """Add recipients while it is being prepared, each conversation once; returns how many were new."""
+        """Add recipients while it is being prepared, each place once; returns how many were new."""
         rows = [
-            (each.address.account, short(each.conversation), encode(each.address), plain(each.person), plain(each.name))
+            (
+                each.address.account,
+                short(each.conversation),
+                short(place(each.address)),
+                encode(each.address),
+                plain(each.person),
+                plain(each.name),
+            )
             for each in recipients
         ]
-        accounts, conversations, addresses, people, names = columns(rows, 5)
-        given = {"accounts": accounts, "conversations": conversations, "addresses": addresses}
+        names = ("accounts", "conversations", "places", "addresses", "people", "names")
+        given = dict(zip(names, columns(rows, len(names)), strict=True))
 
         async def work(session: Session) -> int:
             if await session.one("preparing_broadcast", id=broadcast) is None:
                 raise LookupError(broadcast)
             last = await session.one("last_recipient", broadcast=broadcast)
-            added = {"broadcast": broadcast, "last": last, "people": people, "names": names}
-            return len(await session.rows("add_recipients", **given, **added))
+            return len(await session.rows("add_recipients", broadcast=broadcast, last=last, **given))
 
         return await self._pool.transact(work)
 

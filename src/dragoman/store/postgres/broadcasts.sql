@@ -15,11 +15,12 @@ SELECT id FROM broadcast WHERE id = :id AND state = 'preparing' FOR NO KEY UPDAT
 SELECT coalesce(max(n), 0) FROM recipient WHERE broadcast = :broadcast;
 
 -- name: add_recipients
-INSERT INTO recipient (broadcast, n, account, conversation, address, person, name)
-SELECT :broadcast, :last + t.n, t.account, t.conversation, t.address, t.person, t.name
-FROM unnest(:accounts::text[], :conversations::text[], :addresses::text[], :people::text[], :names::text[])
-    WITH ORDINALITY AS t (account, conversation, address, person, name, n) ORDER BY t.n
-ON CONFLICT (broadcast, conversation) DO NOTHING RETURNING n;
+INSERT INTO recipient (broadcast, n, account, conversation, place, address, person, name)
+SELECT :broadcast, :last + t.n, t.account, t.conversation, t.place, t.address, t.person, t.name
+FROM unnest(:accounts::text[], :conversations::text[], :places::text[], :addresses::text[], :people::text[],
+            :names::text[])
+    WITH ORDINALITY AS t (account, conversation, place, address, person, name, n) ORDER BY t.n
+ON CONFLICT (broadcast, place) DO NOTHING RETURNING n;
 
 -- name: schedule_broadcast
 UPDATE broadcast SET state = 'scheduled', start_at = CASE WHEN start_at > 0 THEN start_at ELSE moment(:now) END,

@@ -22,6 +22,7 @@ from dragoman.store.broadcasts import (
     fates,
     keys,
     named,
+    place,
     untried,
 )
 from dragoman.store.sqlite import outbox
@@ -55,7 +56,7 @@ class SqliteBroadcasts:
         return await self._change(_create, name, message, start_at, self._wall())
 
     async def add(self, broadcast: int, recipients: Sequence[Recipient]) -> int:
-        """Add recipients while it is being prepared, each conversation once; returns how many were new."""
+        """Add recipients while it is being prepared, each place once; returns how many were new."""
         return await self._change(_add, broadcast, recipients)
 
     async def ready(self, broadcast: int) -> Broadcast:
@@ -134,6 +135,7 @@ def _add(connection: apsw.Connection, broadcast: int, recipients: Sequence[Recip
             n=last + 1,
             account=recipient.address.account,
             conversation=recipient.conversation,
+            place=place(recipient.address),
             address=encode(recipient.address),
             person=recipient.person,
             name=recipient.name,

@@ -11,9 +11,9 @@ SELECT state FROM broadcast WHERE id = :id;
 SELECT coalesce(max(n), 0) FROM recipient WHERE broadcast = :broadcast;
 
 -- name: add_recipient
-INSERT INTO recipient (broadcast, n, account, conversation, address, person, name)
-VALUES (:broadcast, :n, :account, :conversation, :address, :person, :name)
-ON CONFLICT (broadcast, conversation) DO NOTHING;
+INSERT INTO recipient (broadcast, n, account, conversation, place, address, person, name)
+VALUES (:broadcast, :n, :account, :conversation, :place, :address, :person, :name)
+ON CONFLICT (broadcast, place) DO NOTHING;
 
 -- name: schedule_broadcast
 UPDATE broadcast SET state = 'scheduled', start_at = CASE WHEN start_at > 0 THEN start_at ELSE :now END,

@@ -21,6 +21,7 @@ CREATE TABLE recipient (
     n integer NOT NULL,
     account text NOT NULL,
     conversation text NOT NULL,
+    place text NOT NULL,                -- the channel and thread, in whichever workspace
     address text NOT NULL,
     person text NOT NULL,
     name text NOT NULL,
@@ -28,7 +29,7 @@ CREATE TABLE recipient (
     reason text NOT NULL DEFAULT '',
     chunks integer NOT NULL DEFAULT 0,  -- deliveries that it became
     PRIMARY KEY (broadcast, n),
-    UNIQUE (broadcast, conversation)    -- one recipient, one row: this is what makes naming it twice harmless
+    UNIQUE (broadcast, place)           -- one recipient, one row: this is what makes naming it twice harmless
 );
 
 CREATE INDEX recipient_state ON recipient (broadcast, state, account, n);

@@ -21,6 +21,7 @@ CREATE TABLE recipient (
     n INTEGER NOT NULL,
     account TEXT NOT NULL,
     conversation TEXT NOT NULL,
+    place TEXT NOT NULL,                -- the channel and thread, in whichever workspace
     address TEXT NOT NULL,
     person TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -28,7 +29,7 @@ CREATE TABLE recipient (
     reason TEXT NOT NULL DEFAULT '',
     chunks INTEGER NOT NULL DEFAULT 0,  -- deliveries that it became
     PRIMARY KEY (broadcast, n),
-    UNIQUE (broadcast, conversation)    -- one recipient, one row: this is what makes naming it twice harmless
+    UNIQUE (broadcast, place)           -- one recipient, one row: this is what makes naming it twice harmless
 ) WITHOUT ROWID;
 
 CREATE INDEX recipient_state ON recipient (broadcast, state, account, n);
