@@ -109,3 +109,9 @@ async def test_the_answer_is_in_the_persons_language(make: Callable[[], Turn], c
 
 def test_a_channel_has_the_same_name_in_every_workspace() -> None:
     assert turn("hello").channel == "team//D1"
+
+
+def test_a_direct_chat_is_known_by_its_person_too_and_a_group_is_not() -> None:
+    assert turn("hello").remembered_under("channel") == ("team//D1", "team//U1")
+    assert turn("hello", chat_kind="group").remembered_under("channel") == ("team//D1",)
+    assert turn("hello").remembered_under("person") == ("team/T1/U1",)

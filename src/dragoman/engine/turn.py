@@ -8,6 +8,7 @@ import msgspec
 
 from dragoman.errors import MediaRefused, PluginError
 from dragoman.model import (
+    Address,
     Answer,
     Attachment,
     Button,
@@ -160,6 +161,14 @@ class Turn:
     def channel(self) -> str:
         """Where this is: the name under which a channel's memory is kept, whichever workspace it is in."""
         return channel_of(self.event.address)
+
+    def remembered_under(self, scope: str) -> tuple[str, ...]:
+        """Name those of whom something is remembered; a direct chat also by its person's id, as one may write to it."""
+        if scope == "person":
+            return (self.person,)
+        direct = self.event.chat_kind == "direct"
+        other = channel_of(Address(account=self.event.account, channel=self.event.sender.id))
+        return tuple(dict.fromkeys((self.channel, other))) if direct else (self.channel,)
 
     def say(
         self,

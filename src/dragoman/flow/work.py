@@ -211,9 +211,10 @@ def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: 
     if outgoing and account.policy.joins_threads and not state.get("joined"):
         state = {"v": 1, **state, "joined": True}
     memories = [
-        Memory(person=turn.channel if effect.scope == "channel" else turn.person, key=effect.key, value=effect.value)
+        Memory(person=name, key=effect.key, value=effect.value)
         for effect in turn.effects
         if isinstance(effect, Remember)
+        for name in turn.remembered_under(effect.scope)
     ]
     return Handled(
         id=stored.id,
