@@ -89,6 +89,9 @@ class Settings:
         "Where the line is kept: empty for one SQLite file in the data folder, or postgresql://USER@HOST/DATABASE.",
         default=Secret(),
     )
+    private_hosts: tuple[str, ...] = setting(
+        "Hosts beyond the public internet that tasks may call, by the name or address in the URL.", default=()
+    )
     store_connections: int = setting("Connections to PostgreSQL that this process opens, at most (2 to 50).", default=4)
     cache: Cache = setting("The shared cache.", default=Cache())
     encryption_key: Secret = setting(
@@ -269,9 +272,9 @@ def _resolve(document: Document, key: str, hint: Any, value: Any, environ: Mappi
         return {field.name: getattr(built, field.name) for field in dataclasses.fields(built)}
     kinds = {hint, *typing.get_args(hint)} if isinstance(hint, types.UnionType) else {hint}
     if isinstance(value, list) and Secret in kinds:
-        return [_refer(document, key, item, environ) for item in value]
+        return [refer(document, key, item, environ) for item in value]
     if isinstance(value, str) and (Secret in kinds or (str in kinds and key.startswith("accounts."))):
-        return _refer(document, key, value, environ)
+        return refer(document, key, value, environ)
     if isinstance(value, str) and key in document.sources and not kinds & {str, Path}:
         return from_text(value, lists=any(typing.get_origin(option) is tuple for option in kinds))
     if isinstance(value, str) and Path in kinds:
@@ -279,7 +282,8 @@ def _resolve(document: Document, key: str, hint: Any, value: Any, environ: Mappi
     return value
 
 
-def _refer(document: Document, key: str, value: Any, environ: Mapping[str, str]) -> Any:
+def refer(document: Document, key: str, value: Any, environ: Mapping[str, str]) -> Any:
+    """Read a reference (`env:NAME`, `file:PATH`); anything else stands for itself. Raises `ConfigError`."""
     scheme, colon, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not colon:
         return value

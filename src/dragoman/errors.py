@@ -12,6 +12,7 @@ DragomanError
 ├── CredentialRefused  a platform grants us no token: the account needs its operator
 ├── PluginError        a plugin cannot be loaded, or broke its contract
 │   └── BadArguments   a person's words do not fit a command; the text is told to them
+├── TaskRefused        a recurring task cannot be changed in this way
 ├── MediaRefused       a file that may not be fetched or is too large
 ├── Unreachable        no message that answers nothing can go to this address
 └── StoreError
@@ -100,6 +101,10 @@ class PluginError(DragomanError):
 
 class BadArguments(PluginError):
     """The words after a command do not fit it."""
+
+
+class TaskRefused(DragomanError):
+    """What was asked of a recurring task cannot be done; says why, and what can be done instead."""
 
 
 class MediaRefused(DragomanError):

@@ -85,6 +85,12 @@ broadcasts_missed = Counter(
     "Broadcasts that were not sent because their start was missed by more than an hour.",
     registry=REGISTRY,
 )
+task_calls = Counter(
+    "dragoman_task_calls_total",
+    "Webhooks that tasks called, by outcome: answered, refused (3xx, 4xx), failed (5xx, or no answer).",
+    ["task", "outcome"],
+    registry=REGISTRY,
+)
 waiting = Gauge(
     "dragoman_queue_depth",
     "Rows that wait, by queue: inbox, outbox, parked.",

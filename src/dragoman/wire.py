@@ -67,6 +67,10 @@ class Http(Value):
     """Seconds until it counts as unanswered."""
     repeatable: bool = False
     """True when sending it twice has no visible effect."""
+    reach: Literal["any", "public"] = "any"
+    """`public`: only addresses of the public internet are connected to, and hosts that the operator allows."""
+    refers: bool = False
+    """Whether the address and the last word of a header may be references (`env:NAME`), read as it is sent."""
     lane: str = ""
     """The method's name for rate limits and metrics, for example `chat.postMessage`."""
 

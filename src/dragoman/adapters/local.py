@@ -96,3 +96,28 @@ class Terminal(Web):
 
     platform: ClassVar[str] = "terminal"
     title: ClassVar[str] = "Terminal"
+
+
+@platform
+class Inside(Adapter):
+    """No platform at all: where the operator's tasks run that speak to nobody."""
+
+    platform: ClassVar[str] = "inside"
+    title: ClassVar[str] = "No platform"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        max_text=20_000, actions=frozenset(), modes=frozenset({"local"})
+    )
+    unit: ClassVar[Unit] = "channel"
+
+    def mode(self) -> Mode:
+        """Receive from our own timers."""
+        return "local"
+
+    def parse(self, payload: Payload, known: Known) -> Receipt:
+        """Take nothing: nobody writes from here."""
+        raise Malformed("nobody writes from here")
+
+    def send(self, delivery: Delivery, known: Known) -> Exchange[Outcome]:
+        """Refuse: nobody reads here."""
+        return Refused(reason="nobody reads here")
+        yield  # makes this a generator, as the contract has it

@@ -31,10 +31,11 @@ def commands() -> typer.Typer:
         remind,
         run,
         store,
+        tasks,
         version,
     )
 
-    for module in (run, chat, config, mend, broadcast, install, remind, store, conformance, bench, version):
+    for module in (run, chat, tasks, broadcast, config, mend, install, remind, store, conformance, bench, version):
         module.register(app)
     return app
 

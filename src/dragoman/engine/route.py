@@ -55,15 +55,18 @@ def _asked(event: Event, state: dict[str, Any]) -> bool:
     return bool(pending) and pending.get("sender", event.sender.id) == event.sender.id
 
 
-async def handle(turn: Turn, plugins: Sequence[Loaded]) -> str:
-    """Let the first plugin that wants it handle the turn; returns `plugin.handler`, or the empty string."""
+async def handle(turn: Turn, plugins: Sequence[Loaded], others: Sequence[Loaded] = ()) -> str:
+    """Let the first plugin that wants it handle the turn; returns `plugin.handler`, or the empty string.
+
+    `others` are plugins that are loaded and not in this account's order: only the operator's timers call them.
+    """
     if turn.event.kind in ANSWERS and _asked(turn.event, turn.state):
         pending = turn.state["ask"]
         turn.forget_question()
         if turn.now <= pending.get("until", 0.0) and (name := await _continue(turn, plugins, pending)):
             return name
     if turn.event.kind == TIMER:
-        return await _fire(turn, plugins)
+        return await _fire(turn, plugins if turn.event.sender.id else [*plugins, *others])
     try:
         return await _first(turn, plugins)
     except BadArguments as error:

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from dragoman.errors import MediaRefused, PluginError
+from dragoman.errors import MediaRefused, NoAnswer, PluginError
 from dragoman.model import (
     Address,
     Answer,
@@ -29,6 +29,7 @@ from dragoman.model import (
     Value,
     channel_of,
 )
+from dragoman.wire import Http, Response
 
 STATE_VERSION = 1
 TIMER: Final = "timer"
@@ -75,6 +76,9 @@ class World(Protocol):
     async def fetch(self, attachment: Attachment) -> Media:
         """Fetch an attachment into the media store."""
 
+    async def call(self, request: Http) -> Response:
+        """Make a request outside of any platform; raises `NoAnswer`."""
+
     async def memory(self, person: str, key: str) -> Any:
         """Read what is remembered of a person."""
 
@@ -98,6 +102,10 @@ class NoWorld:
     async def fetch(self, attachment: Attachment) -> Media:
         """Refuse."""
         raise MediaRefused("no platform is connected")
+
+    async def call(self, request: Http) -> Response:
+        """Refuse."""
+        raise NoAnswer("no network is connected", sent=False)
 
     async def memory(self, person: str, key: str) -> Any:
         """Return nothing."""
@@ -135,6 +143,8 @@ class Turn:
         """The names of the plugin's handlers: what a question may go on with."""
         self.settings: Any = None
         self.resource: Any = None
+        self.remark = ""
+        """A word on how it went, which `dragoman trace` shows beside the handler."""
         self.context: dict[str, Any] | None = None
         """The context that plugins with `process` pass on to one another."""
         self._world: World = world or NoWorld()
@@ -327,6 +337,13 @@ class Turn:
     async def fetch(self, attachment: Attachment) -> Media:
         """Fetch an attachment of the event into the media store; raises `MediaRefused`."""
         return await self._world.fetch(attachment)
+
+    async def call(self, request: Http) -> Response:
+        """Make an HTTP request through the service's one client; raises `NoAnswer`.
+
+        A turn that is replayed makes it again: put it into `once`, and give it a key made of `turn.id`.
+        """
+        return await self._world.call(request)
 
     def _set(self, **values: Any) -> None:
         self.state = {"v": STATE_VERSION, **self.state, **values}

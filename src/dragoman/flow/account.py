@@ -3,6 +3,7 @@
 import dataclasses
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
 
 import msgspec
 
@@ -38,11 +39,17 @@ class Account:
         return self.adapter.platform
 
 
+INSIDE: Final = "-"
+"""The account of no platform: what happens there is for nobody to read. No other account can have this name."""
+
+
 class Accounts:
     """All accounts by name, with the identities that probing taught us."""
 
-    def __init__(self, accounts: Iterable[Account], clock: Callable[[], float]) -> None:
+    def __init__(self, accounts: Iterable[Account], clock: Callable[[], float], inside: Account | None = None) -> None:
+        """`inside` is the account of no platform; it is found by its name and not among the others."""
         self._accounts = {account.name: account for account in accounts}
+        self._inside = inside
         self._me: dict[str, Me] = {}
         self._workspaces: dict[str, dict[str, Me]] = {}
         self._clock = clock
@@ -52,6 +59,8 @@ class Accounts:
 
     def get(self, name: str) -> Account | None:
         """Return an account by its name, None when there is none."""
+        if self._inside is not None and name == self._inside.name:
+            return self._inside
         return self._accounts.get(name)
 
     def replace(self, name: str, account: Account | None) -> None:

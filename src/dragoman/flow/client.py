@@ -16,6 +16,9 @@ from dragoman.wire import Credential, Exchange, Expired, Http, Imap, ImapPart, P
 
 T = TypeVar("T")
 
+Refer = Callable[[str], str]
+"""Reads a reference (`env:NAME`, `file:PATH`); any other text stands for itself. Raises `ConfigError`."""
+
 Used = dict[Credential, str]
 """The secrets that one exchange has used: which of them is it that was refused?"""
 
@@ -41,8 +44,10 @@ class Client:
         clock: Callable[[], float],
         mail: MailTransport | None = None,
         tokens: Tokens | None = None,
+        refer: Refer = str,
     ) -> None:
         self._http = http
+        self.refer = refer
         self._hub = hub
         self._mail = mail
         self._clock = clock
@@ -98,7 +103,8 @@ class Client:
         return used[credential]
 
     async def _equip(self, account: Account, request: Http, used: Used) -> Http:
-        """Put the credentials that a request names in their places."""
+        """Put the secrets that a request names in their places."""
+        request = referred(request, self.refer) if request.refers else request
         changes: dict[str, Any] = {}
         for slot in ("json", "form"):
             values = getattr(request, slot)
@@ -124,3 +130,15 @@ class Client:
         signature = crypto.webhook_signature(secret, request.headers["webhook-id"], stamp, request.body)
         signed = {"webhook-timestamp": stamp, "webhook-signature": signature}
         return {"headers": {**request.headers, **signed}}
+
+
+def referred(request: Http, refer: Refer) -> Http:
+    """Read the references in a request's address and in the last words of its headers."""
+    headers = {name: _last_word(value, refer) for name, value in request.headers.items()}
+    return msgspec.structs.replace(request, url=refer(request.url), headers=headers)
+
+
+def _last_word(value: str, refer: Refer) -> str:
+    """Read the last word of a text as a reference: `Bearer env:TOKEN`."""
+    before, space, last = value.rpartition(" ")
+    return f"{before}{space}{refer(last)}"

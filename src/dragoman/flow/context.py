@@ -4,12 +4,14 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 
+from dragoman.engine.plugin import Loaded
 from dragoman.flow.account import Accounts
 from dragoman.flow.client import Client
 from dragoman.flow.install import Installer
 from dragoman.flow.pace import Pacer
 from dragoman.flow.pressure import Senders
 from dragoman.flow.skew import SkewWatch
+from dragoman.flow.task import Book
 from dragoman.store.base import Reader, Store
 
 
@@ -55,6 +57,10 @@ class Context:
     pacer: Pacer = dataclasses.field(default_factory=Pacer)
     senders: Senders = dataclasses.field(default_factory=Senders)
     skew: SkewWatch = dataclasses.field(default_factory=SkewWatch)
+    plugins: tuple[Loaded, ...] = ()
+    """All plugins that are loaded, in whichever order an account has them."""
+    book: Book = dataclasses.field(default_factory=Book)
+    """The tasks that the configuration has."""
 
 
 async def freed(running: set[asyncio.Task[None]], stopping: asyncio.Event) -> None:

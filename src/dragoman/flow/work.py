@@ -10,12 +10,13 @@ import msgspec
 from dragoman import telemetry
 from dragoman.engine import route
 from dragoman.engine.turn import TIMER, Turn
-from dragoman.errors import LostLease, MediaRefused, PluginError, StoreAway, StoreError, Unstorable
+from dragoman.errors import ConfigError, LostLease, MediaRefused, PluginError, StoreAway, StoreError, Unstorable
 from dragoman.flow import pressure, retry
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context, freed
 from dragoman.model import Answer, Attachment, Cancel, Event, Line, Media, Remember, Say, Schedule, Timer
 from dragoman.store.base import Claim, Done, Handled, InDoubt, Memory, Outgoing, Stored
+from dragoman.wire import Exchange, Http, Response
 
 POLL: Final = 0.25
 """Seconds between looks, should no hint come."""
@@ -149,9 +150,10 @@ async def _turn(context: Context, claim: Claim, hurried_since: float) -> None:
     if not outcome:
         telemetry.crash.passed("c6")
         async with asyncio.timeout(context.limits.turn_seconds):
-            handler = await _renewing(context, claim, route.handle(turn, account.plugins))
+            handler = await _renewing(context, claim, route.handle(turn, account.plugins, context.plugins))
         outcome = "done" if handler else "unhandled"
-    handled = _handled(stored, turn, account, handler or outcome, began, context.clock())
+    note = f"{handler}: {turn.remark}" if handler and turn.remark else handler or outcome
+    handled = _handled(stored, turn, account, note, began, context.clock())
     telemetry.crash.passed("c7")
     await context.store.commit(claim, handled)
     telemetry.crash.passed("c8")
@@ -302,6 +304,14 @@ class _World:
             raise MediaRefused("the platform sent no file")
         return media
 
+    async def call(self, request: Http) -> Response:
+        """Make a request of a plugin's, which reaches the public internet only."""
+        outside = msgspec.structs.replace(request, reach="public")
+        try:
+            return await self._context.client.perform(self._account, _asked(outside))
+        except ConfigError as error:  # a reference that cannot be read
+            raise PluginError(str(error)) from error
+
     async def memory(self, person: str, key: str) -> Any:
         """Read what is remembered of a person."""
         return await self._context.store.memory(person, key)
@@ -309,3 +319,8 @@ class _World:
     async def timers(self, person: str) -> Sequence[Timer]:
         """List a person's timers."""
         return await self._context.store.timers.of_person(person, MOST_TIMERS)
+
+
+def _asked(request: Http) -> Exchange[Response]:
+    """Ask once, and give back the answer as it came."""
+    return (yield request)

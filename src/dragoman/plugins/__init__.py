@@ -21,6 +21,7 @@ SHIPPED: Final = {
     "rules": "dragoman.plugins.rules:plugin",
     "echo": "dragoman.plugins.echo:plugin",
     "llm": "dragoman.plugins.llm:plugin",
+    "tasks": "dragoman.plugins.tasks:plugin",
 }
 
 FAILURES: Final = (

@@ -6,7 +6,7 @@ from typing import Final
 from dragoman.engine.plugin import UNHANDLED, Plugin
 from dragoman.engine.turn import Turn
 from dragoman.model import setting
-from dragoman.plugins import templates
+from dragoman.text import templates
 
 PLACEHOLDERS: Final = ("text", "name")
 

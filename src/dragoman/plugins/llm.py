@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 from dragoman import telemetry
 from dragoman.engine.plugin import Plugin
 from dragoman.engine.turn import Turn
-from dragoman.errors import NoAnswer
+from dragoman.errors import NoAnswer, PluginError
 from dragoman.model import Event, Secret, setting
+from dragoman.plugins import tasks
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent
@@ -100,6 +101,16 @@ async def answer(turn: Turn) -> None:
     except NoAnswer as error:
         log.warning("llm.failed", reason=error.reason, turn=turn.id)
         turn.say(turn.settings.fallback)
+
+
+@plugin.step
+async def ask(turn: Turn, question: str, zone: str = "UTC") -> None:
+    """Say the answer to a question that a task asks; without one the turn is tried again, and nothing is said."""
+    asked = tasks.filled(turn, question, zone)
+    try:
+        turn.say(await turn.once("answer", functools.partial(_ask, turn), asked))
+    except NoAnswer as error:
+        raise PluginError(f"the model did not answer: {error.reason}") from error
 
 
 async def _ask(turn: Turn, said: str) -> str:

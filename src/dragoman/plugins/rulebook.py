@@ -10,7 +10,8 @@ import regex  # type: ignore[import-untyped]  # it ships no types
 import yaml
 
 from dragoman.errors import PluginError
-from dragoman.plugins import phrases, templates
+from dragoman.plugins import phrases
+from dragoman.text import templates
 
 TRIGGERS: Final = ("match", "contains", "regex")
 KEYS: Final = (*TRIGGERS, "answer", "buttons")

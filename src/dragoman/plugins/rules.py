@@ -15,7 +15,8 @@ from dragoman.engine.plugin import UNHANDLED, Plugin, action_value
 from dragoman.engine.turn import Turn
 from dragoman.errors import PluginError
 from dragoman.model import Event, setting
-from dragoman.plugins import phrases, rulebook, templates
+from dragoman.plugins import phrases, rulebook
+from dragoman.text import templates
 
 SHIPPED: Final = Path(__file__).with_name("rules.yaml")
 LOOK_SECONDS: Final = 2.0

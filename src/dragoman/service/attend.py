@@ -12,13 +12,16 @@ from typing import Final
 from dragoman import telemetry
 from dragoman.adapter import Adapter, Mode
 from dragoman.engine.plugin import Loaded
-from dragoman.errors import ConfigError, DragomanError
+from dragoman.errors import ConfigError, DragomanError, StoreError
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context
 from dragoman.flow.listen import listen
 from dragoman.flow.own import own
 from dragoman.flow.sockets import hold
-from dragoman.service.installation import Installation, load_accounts, reread
+from dragoman.flow.task import Task
+from dragoman.flow.tasks import follow
+from dragoman.service.installation import Installation, load_accounts, load_tasks, reread
+from dragoman.service.tasks import references
 
 READ_AGAIN: Final = 30.0
 """Seconds between two readings of the configuration."""
@@ -53,6 +56,7 @@ class Attendants:
         try:
             for account in self._context.accounts:
                 self._begin(account)
+            await self._schedule(self._context.book.tasks)
             while True:
                 await self._wait()
                 await self.follow()
@@ -73,6 +77,7 @@ class Attendants:
         try:
             installation = await asyncio.to_thread(reread, self._installation)
             found = {account.name: account for account in load_accounts(installation, self._plugins)}
+            tasks = load_tasks(installation, found.values(), self._plugins)
         except ConfigError as error:
             log.error("configuration.refused", reason=str(error))
             return
@@ -87,6 +92,16 @@ class Attendants:
             log.info("account.changed", account=name, there=name in found)
             if name in found:
                 self._begin(found[name])
+        self._context.client.refer = references(installation.document, installation.environ)
+        if tasks != self._context.book.tasks:
+            await self._schedule(tasks)
+
+    async def _schedule(self, tasks: Mapping[str, Task]) -> None:
+        """Let the timers follow the tasks; while the store is away they stay as they are, until the next reading."""
+        try:
+            await follow(self._context, tasks)
+        except StoreError as away:
+            log.error("tasks.failed", reason=str(away))
 
     def _begin(self, account: Account) -> None:
         self._tasks[account.name] = asyncio.create_task(attend(self._context, account, listening=self._listening))

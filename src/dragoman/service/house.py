@@ -20,6 +20,7 @@ from dragoman.flow.context import Context, Limits
 from dragoman.flow.install import Installer
 from dragoman.flow.media import MediaStore
 from dragoman.flow.pace import Pacer
+from dragoman.flow.task import Book
 from dragoman.flow.tokens import Shelf, Tokens
 from dragoman.flow.transport.http import HttpTransport
 from dragoman.flow.transport.local import Hub
@@ -27,8 +28,9 @@ from dragoman.flow.transport.mail import MailTransport
 from dragoman.flow.vault import Vault
 from dragoman.model import Secret
 from dragoman.service.attend import Attendants
-from dragoman.service.installation import Installation, load_accounts, load_plugins
+from dragoman.service.installation import Installation, load_accounts, load_plugins, load_tasks
 from dragoman.service.stores import open_cache, open_store
+from dragoman.service.tasks import HOUSE, references
 from dragoman.store.base import Shared, Store
 from dragoman.store.disk import Disk
 from dragoman.web.guard import Guard
@@ -100,24 +102,25 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
     installation.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     steady, disk = SteadyClock(), Disk(installation.data)
     loaded = load_plugins(installation)
-    load_accounts(installation, loaded)  # refuse a wrong configuration before anything is opened
+    tasks = load_tasks(installation, load_accounts(installation, loaded), loaded)  # refused before anything is opened
     async with contextlib.AsyncExitStack() as stack:
         store = await open_store(installation, steady, disk, WallClock(steady))
         stack.push_async_callback(store.close)
         store.most_waiting = settings.most_waiting
         caches = await open_cache(stack, installation, store)
         running = {name: await _enter(stack, installation, plugin) for name, plugin in loaded.items()}
-        accounts = Accounts(load_accounts(installation, running), time.time)
+        accounts = Accounts(load_accounts(installation, running), time.time, HOUSE)
         await accounts.recall(store)
         media, hub = MediaStore(installation.data / "media", disk), _hub(store)
-        http = HttpTransport(media)
+        http = HttpTransport(media, settings.private_hosts)
         stack.push_async_callback(http.close)
         shelf = Shelf(store=store, vault=await _vault(installation, store), cache=caches.lookups)
         tokens = Tokens(accounts, steady, shelf)
         stack.push_async_callback(tokens.close)
         mail = MailTransport(media)
         stack.push_async_callback(mail.close)
-        client = Client(http, hub, accounts, steady, mail=mail, tokens=tokens)
+        refer = references(installation.document, installation.environ)
+        client = Client(http, hub, accounts, steady, mail=mail, tokens=tokens, refer=refer)
         installer = Installer(client, accounts, shelf, steady)
         await installer.recall()
         context = Context(
@@ -131,6 +134,8 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
             installer=installer,
             replica=store.owner,
             pacer=Pacer(store if isinstance(store, Shared) else None, caches.buckets),
+            plugins=tuple(running.values()),
+            book=Book(tasks),
         )
         attendants = Attendants(context, installation, running, listening="connector" in roles)
         yield House(context=context, hub=hub, media=media, guard=_guard(installation), attendants=attendants)

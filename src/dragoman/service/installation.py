@@ -5,7 +5,7 @@ import dataclasses
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,8 @@ from dragoman.engine.plugin import Loaded, Plugin
 from dragoman.engine.route import Policy
 from dragoman.errors import ConfigError, PluginError
 from dragoman.flow.account import Account
+from dragoman.flow.task import Task
+from dragoman.service import tasks
 
 MESSAGES_PER_MINUTE: Final = 60
 """Messages of one sender that are answered in a minute, unless an account says otherwise."""
@@ -80,7 +82,8 @@ def load(
         if value is not None:
             document.tables[name] = value
             document.sources[name] = f"--{name}"
-    settings = config.build(document, "", Settings, environ, ignore=("accounts", "plugin"), also=("accounts", "plugin"))
+    apart = ("accounts", "plugin", "tasks")
+    settings = config.build(document, "", Settings, environ, ignore=apart, also=apart)
     _check(document, settings)
     return Installation(data=folder, document=document, settings=settings, environ=environ, path=path, created=created)
 
@@ -146,7 +149,7 @@ def _write_once(path: Path, text: str) -> None:
 
 
 def load_plugins(installation: Installation) -> dict[str, Loaded]:
-    """Load every plugin that a routing order or a `[plugin.NAME]` table names; raises `ConfigError`."""
+    """Load every plugin that a routing order, a task or a `[plugin.NAME]` table names; raises `ConfigError`."""
     document = installation.document
     wanted = dict.fromkeys(installation.settings.plugins, "plugins")
     for account in config.table_at(document, "accounts"):
@@ -155,6 +158,7 @@ def load_plugins(installation: Installation) -> dict[str, Loaded]:
         order = config.from_text(order, lists=True) if isinstance(order, str) else order
         wanted |= {str(name): key for name in order if str(name) not in wanted}
     wanted |= {name: f"plugin.{name}" for name in config.table_at(document, "plugin") if name not in wanted}
+    wanted |= {name: key for name, key in tasks.needs(document) if name not in wanted}
     return {name: _load_plugin(installation, name, named_by) for name, named_by in wanted.items()}
 
 
@@ -180,6 +184,13 @@ def _load_plugin(installation: Installation, name: str, named_by: str) -> Loaded
         unknown = f"{key}.{min(set(table) - {'use'})}"
         raise ConfigError(document.where(unknown), unknown, "is not a setting", "this plugin has none")
     return Loaded(name=name, plugin=plugin, settings=settings)
+
+
+def load_tasks(
+    installation: Installation, accounts: Iterable[Account], loaded: Mapping[str, Loaded]
+) -> dict[str, Task]:
+    """Read and check all tasks; raises `ConfigError`."""
+    return tasks.load(installation.document, installation.environ, accounts, loaded)
 
 
 def load_accounts(installation: Installation, loaded: Mapping[str, Loaded]) -> list[Account]:
@@ -252,12 +263,15 @@ def _adapter_class(document: Document, key: str, default: str) -> type[Adapter]:
         raise ConfigError(document.where(key), f"{key}.platform", str(error)) from error
 
 
-def effective(installation: Installation, accounts: Iterable[Account], loaded: Mapping[str, Loaded]) -> dict[str, Any]:
-    """Return the effective settings as plain data, secrets hidden."""
+def effective(
+    installation: Installation, accounts: Collection[Account], loaded: Mapping[str, Loaded]
+) -> dict[str, Any]:
+    """Return the effective settings as plain data, secrets hidden; raises `ConfigError`."""
     return {
         **config.shown(installation.settings),
         "accounts": {account.name: _effective_account(account) for account in accounts},
         "plugin": {name: config.shown(plugin.settings) or {} for name, plugin in loaded.items()},
+        "tasks": tasks.effective(load_tasks(installation, accounts, loaded)),
     }
 
 
@@ -291,6 +305,7 @@ def schema() -> dict[str, Any]:
         "properties": {name: _plugin_schema(name) for name in plugins.SHIPPED},
         "additionalProperties": {"type": "object"},
     }
+    whole["properties"]["tasks"] = tasks.schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole}
 
 

@@ -380,5 +380,8 @@ class Reader(Protocol):
     async def payload(self, parked: str) -> tuple[str, bytes] | None:
         """Read a parked payload's account and bytes."""
 
+    async def fires(self, timer: str, conversation: str, limit: int) -> Sequence[int]:
+        """Find the newest events that a timer, and what came at once beside it, brought; the newest first."""
+
     async def at_rest(self, conversation: str) -> dict[str, Any] | None:
         """Read the state of a conversation of which nothing waits or runs; None while something does."""

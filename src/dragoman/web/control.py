@@ -12,7 +12,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from dragoman.errors import Malformed, StoreAway
+from dragoman.errors import ConfigError, Malformed, StoreAway, TaskRefused
+from dragoman.flow import tasks
 from dragoman.flow.context import Context
 from dragoman.flow.redrive import redrive
 from dragoman.flow.transport.local import Hub
@@ -56,6 +57,50 @@ async def uninstall(context: Context, query: dict[str, str]) -> Any:
         return None
 
 
+async def tasks_list(context: Context, _query: dict[str, str]) -> Any:
+    """List the recurring tasks."""
+    return await tasks.listed(context)
+
+
+async def tasks_show(context: Context, query: dict[str, str]) -> Any:
+    """Tell all about one task."""
+    return await _unless_refused(tasks.shown(context, query["name"]))
+
+
+async def tasks_add(context: Context, query: dict[str, str]) -> Any:
+    """Add a task, described as the configuration does."""
+    table = msgspec.json.decode(query["task"], type=dict[str, Any])
+    return await _unless_refused(tasks.add(context, query["name"], table))
+
+
+async def tasks_run(context: Context, query: dict[str, str]) -> Any:
+    """Let a task come now, once for each command."""
+    return await _unless_refused(tasks.run(context, query["name"], query["command"]))
+
+
+async def tasks_pause(context: Context, query: dict[str, str]) -> Any:
+    """Let a task rest."""
+    return await _unless_refused(tasks.pause(context, query["name"]))
+
+
+async def tasks_resume(context: Context, query: dict[str, str]) -> Any:
+    """Let a task come again."""
+    return await _unless_refused(tasks.resume(context, query["name"]))
+
+
+async def tasks_cancel(context: Context, query: dict[str, str]) -> Any:
+    """Take a task away."""
+    return await _unless_refused(tasks.cancel(context, query["name"]))
+
+
+async def _unless_refused(asked: Awaitable[Any]) -> Any:
+    """Return what was asked for, or the reason why not."""
+    try:
+        return {"answer": await asked}
+    except (ConfigError, TaskRefused) as refusal:
+        return {"error": str(refusal)}
+
+
 QUESTIONS: dict[str, Question] = {
     "trace": trace,
     "parked": parked,
@@ -63,6 +108,13 @@ QUESTIONS: dict[str, Question] = {
     "installations": installations,
     "uninstall": uninstall,
     **broadcasts.QUESTIONS,
+    "tasks-list": tasks_list,
+    "tasks-show": tasks_show,
+    "tasks-add": tasks_add,
+    "tasks-run": tasks_run,
+    "tasks-pause": tasks_pause,
+    "tasks-resume": tasks_resume,
+    "tasks-cancel": tasks_cancel,
 }
 """What can be asked, by the running service's socket or of the opened file."""
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any, BinaryIO, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from dragoman.errors import NoAnswer
 from dragoman.flow.media import MediaStore
+from dragoman.flow.transport import public
 from dragoman.wire import Http, Part, Response
 
 CONNECT: Final = 5.0
@@ -22,14 +24,17 @@ KEEP_ALIVE: Final = 4.0
 class HttpTransport:
     """Carries `Http` requests. Secrets are in place already when they come here."""
 
-    def __init__(self, media: MediaStore) -> None:
+    def __init__(self, media: MediaStore, private_hosts: Collection[str] = ()) -> None:
+        """`private_hosts`: where a request for the public internet may go nevertheless."""
         self._media = media
-        self._session: aiohttp.ClientSession | None = None
+        self._private_hosts = frozenset(private_hosts)
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        """By whether they connect to public addresses only."""
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
     async def carry(self, request: Http) -> Response:
         """Make a request; raises `NoAnswer`, saying whether it may have arrived, or `MediaRefused`."""
@@ -37,13 +42,14 @@ class HttpTransport:
             with contextlib.ExitStack() as files:
                 return await self._exchange(request, self._body(request, files))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            raise NoAnswer(f"cannot connect: {type(error).__name__}", sent=False) from error
+            why = public.REFUSED if public.REFUSED in str(error) else type(error).__name__
+            raise NoAnswer(f"cannot connect: {why}", sent=False) from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise NoAnswer(f"no answer: {type(error).__name__}", sent=True) from error
 
     async def _exchange(self, request: Http, body: dict[str, Any]) -> Response:
         following = request.into == "media"
-        async with self._open().request(
+        async with self._open(request).request(
             request.method,
             request.url,
             params=request.query or None,
@@ -59,13 +65,19 @@ class HttpTransport:
                 return Response(status=answer.status, headers=headers, media=media)
             return Response(status=answer.status, headers=headers, body=await _read(answer))
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=256, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=60)
-            self._session = aiohttp.ClientSession(
+    def _open(self, request: Http) -> aiohttp.ClientSession:
+        guarded = request.reach == "public" and urlsplit(request.url).hostname not in self._private_hosts
+        if guarded not in self._sessions:
+            connector = aiohttp.TCPConnector(
+                limit=256,
+                keepalive_timeout=KEEP_ALIVE,
+                ttl_dns_cache=60,
+                socket_factory=public.connect if guarded else None,
+            )
+            self._sessions[guarded] = aiohttp.ClientSession(
                 connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
             )
-        return self._session
+        return self._sessions[guarded]
 
     def _body(self, request: Http, files: contextlib.ExitStack) -> dict[str, Any]:
         if request.json is not None:

@@ -53,6 +53,11 @@ class PostgresReader:
             or 0
         )
 
+    async def fires(self, timer: str, conversation: str, limit: int) -> Sequence[int]:
+        """Find the newest events that a timer, and what came at once beside it, brought; the newest first."""
+        found = await self._pool.rows("fires_of", timer=timer, conversation=short(conversation), limit=limit)
+        return [row[0] for row in found]
+
     async def at_rest(self, conversation: str) -> dict[str, Any] | None:
         """Read the state of a conversation of which nothing waits or runs; None while something does."""
         found = await self._pool.rows("at_rest", conversation=short(conversation))

@@ -68,9 +68,18 @@ class SqliteReader:
         """Read an event's status; empty when it is gone."""
         return await self.ask(_status, event)
 
+    async def fires(self, timer: str, conversation: str, limit: int) -> Sequence[int]:
+        """Find the newest events that a timer, and what came at once beside it, brought; the newest first."""
+        return await self._ask(_fires, timer, conversation, limit)
+
     async def at_rest(self, conversation: str) -> dict[str, Any] | None:
         """Read the state of a conversation of which nothing waits or runs; None while something does."""
         return await self.ask(_at_rest, conversation)
+
+
+def _fires(connection: apsw.Connection, timer: str, conversation: str, limit: int) -> list[int]:
+    found = rows(connection, "fires_of", timer=timer, conversation=conversation, limit=limit)
+    return [number for (number,) in found]
 
 
 def _at_rest(connection: apsw.Connection, conversation: str) -> dict[str, Any] | None:

@@ -46,3 +46,9 @@ SELECT timer, at FROM timer WHERE person = :person AND person <> '' AND ready_at
 SELECT t.timer, t.at, t.fired, t.missed, t.last_at, t.last_event, i.id, t.ready_at IS NULL FROM timer t
 LEFT JOIN inbox i ON i.id = t.last_event AND i.status = 'waiting'
 WHERE t.task <> '' AND (:task = '' OR t.task = :task) ORDER BY t.task, t.name;
+
+-- name: fires_of
+-- The newest events of a timer, and of those that came at once beside it (`NAME!command`).
+SELECT id FROM inbox WHERE conversation = :conversation AND kind = 'timer'
+AND (substr(key, 1, length(:timer) + 1) = :timer || '@' OR substr(key, 1, length(:timer) + 1) = :timer || '!')
+ORDER BY id DESC LIMIT :limit;
