@@ -173,7 +173,7 @@ def test_plugins_are_loaded_in_their_order_and_from_every_table(folder: Path) ->
 
     loaded = installation.load_plugins(found)
 
-    assert list(loaded) == ["echo", "rules", "spare"]
+    assert list(loaded) == ["echo", "rules", "spare", "tasks"]
     assert loaded["spare"].plugin is loaded["echo"].plugin
     assert (loaded["echo"].settings.template, loaded["spare"].settings.template) == ("echo: {text}", "{text}!")
 

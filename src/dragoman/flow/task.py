@@ -129,6 +129,8 @@ class Surroundings:
 
     account: Callable[[str], Account | None]
     accounts: Sequence[str]
+    off: frozenset[str] = frozenset()
+    """Accounts that are switched off: tasks do not come there."""
     plugins: Sequence[Loaded]
     refer: Refer
 
@@ -209,6 +211,8 @@ def _where(task: Task, around: Surroundings) -> Iterator[Problem]:
     if len(set(task.to)) < len(task.to):
         yield "to", "names a place twice", ""
     for target in task.to:
+        if target.account in around.off:
+            continue
         account = around.account(target.account)
         if account is None or account.name == INSIDE:
             yield "to", f"there is no account {target.account!r}", config.nearest(target.account, around.accounts)

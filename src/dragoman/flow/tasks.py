@@ -95,7 +95,7 @@ async def listed(context: Context) -> Sequence[Row]:
     """List all tasks by name."""
     kept = _by_task(await context.store.timers.of_tasks())
     names = sorted(kept.keys() | context.book.tasks.keys())
-    return [_row(context, name, kept.get(name, ())) for name in names]
+    return [_row(context, name, kept.get(name, ())) for name in names if _timers(context, name, kept.get(name, ()))]
 
 
 async def shown(context: Context, name: str) -> Detail:
@@ -173,7 +173,6 @@ async def follow(context: Context, tasks: Mapping[str, Task]) -> None:
 
     Replicas with the same configuration come to the same times, so that it does not matter which of them is first.
     """
-    context.book.tasks = tasks
     kept = {standing.timer.name: standing for standing in await context.store.timers.of_tasks()}
     account = context.accounts.get
     wanted = {timer.name: timer for name, task in tasks.items() for timer in timers(name, task, account, "file")}
@@ -183,6 +182,7 @@ async def follow(context: Context, tasks: Mapping[str, Task]) -> None:
     ours = {name for name, standing in kept.items() if standing.timer.source == "file" or standing.timer.task in tasks}
     gone = (ours - wanted.keys()) | (over & kept.keys())
     await _change(context, due, gone, [timer.name for timer in due if timer.name in kept and kept[timer.name].paused])
+    context.book.tasks = tasks
 
 
 async def _change(context: Context, due: Sequence[Timer], gone: Collection[str], resting: Collection[str]) -> None:

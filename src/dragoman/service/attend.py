@@ -48,6 +48,8 @@ class Attendants:
         self._installation = installation
         self._plugins = plugins
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._followed: Mapping[str, Task] | None = None
+        """The recurring tasks that the timers follow, none before the first time."""
         self.asked = asyncio.Event()
         """Set it to read the configuration now."""
 
@@ -56,7 +58,6 @@ class Attendants:
         try:
             for account in self._context.accounts:
                 self._begin(account)
-            await self._schedule(self._context.book.tasks)
             while True:
                 await self._wait()
                 await self.follow()
@@ -85,6 +86,7 @@ class Attendants:
         for name in before.keys() | found.keys():
             if before.get(name) == found.get(name):
                 continue
+            self._followed = None  # an account names its conversations, and timers are bound to them
             await self._end(name)
             self._context.accounts.replace(name, found.get(name))
             await self._context.client.forget(name)
@@ -93,15 +95,22 @@ class Attendants:
             if name in found:
                 self._begin(found[name])
         self._context.client.refer = references(installation.document, installation.environ)
-        if tasks != self._context.book.tasks:
-            await self._schedule(tasks)
+        await self._schedule(tasks)
+
+    async def schedule(self) -> None:
+        """Let the timers follow the tasks that the service starts with."""
+        await self._schedule(self._context.book.tasks)
 
     async def _schedule(self, tasks: Mapping[str, Task]) -> None:
-        """Let the timers follow the tasks; while the store is away they stay as they are, until the next reading."""
+        """Let the timers follow the tasks, once; while the store is away they stay, until the next reading."""
+        if tasks == self._followed:
+            return
         try:
             await follow(self._context, tasks)
         except StoreError as away:
             log.error("tasks.failed", reason=str(away))
+        else:
+            self._followed = tasks
 
     def _begin(self, account: Account) -> None:
         self._tasks[account.name] = asyncio.create_task(attend(self._context, account, listening=self._listening))

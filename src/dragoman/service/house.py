@@ -112,13 +112,10 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
         accounts = Accounts(load_accounts(installation, running), time.time, HOUSE)
         await accounts.recall(store)
         media, hub = MediaStore(installation.data / "media", disk), _hub(store)
-        http = HttpTransport(media, settings.private_hosts)
-        stack.push_async_callback(http.close)
+        http, mail = _transports(stack, media, settings)
         shelf = Shelf(store=store, vault=await _vault(installation, store), cache=caches.lookups)
         tokens = Tokens(accounts, steady, shelf)
         stack.push_async_callback(tokens.close)
-        mail = MailTransport(media)
-        stack.push_async_callback(mail.close)
         refer = references(installation.document, installation.environ)
         client = Client(http, hub, accounts, steady, mail=mail, tokens=tokens, refer=refer)
         installer = Installer(client, accounts, shelf, steady)
@@ -139,6 +136,16 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
         )
         attendants = Attendants(context, installation, running, listening="connector" in roles)
         yield House(context=context, hub=hub, media=media, guard=_guard(installation), attendants=attendants)
+
+
+def _transports(
+    stack: contextlib.AsyncExitStack, media: MediaStore, settings: Settings
+) -> tuple[HttpTransport, MailTransport]:
+    """Open what carries requests."""
+    http, mail = HttpTransport(media, settings.private_hosts), MailTransport(media)
+    stack.push_async_callback(http.close)
+    stack.push_async_callback(mail.close)
+    return http, mail
 
 
 def _limits(settings: Settings) -> Limits:

@@ -23,7 +23,11 @@ def load(
     """Read and check all tasks; raises `ConfigError`."""
     there = {account.name: account for account in accounts}
     around = Surroundings(
-        account=there.get, accounts=list(there), plugins=list(loaded.values()), refer=references(document, environ)
+        account=there.get,
+        accounts=list(there),
+        off=frozenset(config.table_at(document, "accounts")) - there.keys(),
+        plugins=list(loaded.values()),
+        refer=references(document, environ),
     )
     return {name: task.read(document, name, environ, around) for name in config.table_at(document, "tasks")}
 
