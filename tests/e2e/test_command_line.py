@@ -24,6 +24,8 @@ COMMANDS = (
     (),
     ("run",),
     ("chat",),
+    ("tasks",),
+    *(("tasks", name) for name in ("list", "show", "add", "run", "pause", "resume", "cancel")),
     ("config",),
     ("config", "show"),
     ("config", "schema"),

@@ -231,3 +231,22 @@ async def test_the_store_tells_the_time_that_timers_go_by(line: Line) -> None:
     line.clock.advance(100)
 
     assert line.store.timers.time() - before == pytest.approx(100, abs=1)
+
+
+async def test_the_fires_of_a_timer_are_found_the_newest_first_with_those_beside_it(line: Line) -> None:
+    names = ["task/t/a/c1", "task/t/a/c1!now", "task/t/a/c12"]
+    await line.store.timers.set([timer(line, name) for name in names])
+    line.clock.advance(10)
+    await line.store.timers.fire([firing(standing) for standing in (await due(line)).timers])
+    await line.store.timers.set([timer(line, names[0], line.clock() + 1)])
+    line.clock.advance(1)
+    await line.store.timers.fire([firing(standing) for standing in (await due(line)).timers])
+
+    found = await line.store.reader.fires(names[0], "c1", 10)
+    traces = [await line.store.reader.trace(f"e{number}") for number in found]
+
+    assert found == sorted(found, reverse=True)
+    assert {trace.key.partition("@")[0] for trace in traces if trace} == {names[0], names[1]}
+    assert len(found) == 3
+    assert await line.store.reader.fires(names[0], "c1", 2) == found[:2]
+    assert await line.store.reader.fires(names[0], "c2", 10) == []

@@ -3,6 +3,7 @@
 The address that is connected to is what counts, not the name: a name may lead anywhere, and elsewhere the next time.
 """
 
+import errno
 import ipaddress
 import socket
 from typing import Any, Final
@@ -21,7 +22,7 @@ def connect(info: tuple[Any, ...]) -> socket.socket:
     """Make the socket for an address that was looked up; raises `NotPublic`."""
     family, kind, protocol, _, address = info
     if not is_public(str(address[0])):
-        raise NotPublic(REFUSED)
+        raise NotPublic(errno.EACCES, REFUSED)
     return socket.socket(family, kind, protocol)
 
 
