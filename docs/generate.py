@@ -11,6 +11,7 @@ import typer
 
 from dragoman import adapters, cli, plugins
 from dragoman.config import AccountSettings, Retention, Settings
+from dragoman.flow.task import Task
 from dragoman.model import Secret
 
 HERE: Final = Path(__file__).parent
@@ -33,6 +34,8 @@ def kind_of(hint: Any) -> str:
     options = [option for option in typing.get_args(hint) if option is not type(None)]
     if typing.get_origin(hint) is typing.Literal:
         return ", ".join(f"`{option}`" if option else "empty" for option in options)
+    if typing.get_origin(hint) is dict:
+        return "table"
     if typing.get_origin(hint) in {tuple, list}:
         return "list of " + kind_of(options[0])
     return " or ".join(kind_of(option) for option in options) if options else "table"
@@ -70,6 +73,7 @@ def settings_page() -> str:
         "## `[retention]`\n\n" + table(Retention),
         "## `[accounts.NAME]`, whatever the platform\n\n" + table(AccountSettings),
     ]
+    parts.append("## `[tasks.NAME]`, [recurring tasks](../how-to/schedule-tasks.md)\n\n" + table(Task))
     for name in adapters.SHIPPED:
         cls = adapters.load(name)
         parts.append(f'## `[accounts.NAME]` with `platform = "{name}"`\n\n' + table(cls, ("account",)))

@@ -27,6 +27,7 @@ SECRETS: Final = {
     "FEISHU_APP_SECRET": "an-app-secret-of-the-tests",
     "FEISHU_ENCRYPT_KEY": "an-encrypt-key-of-the-tests",
     "FEISHU_VERIFICATION_TOKEN": "a-verification-token-of-the-tests",
+    "HOOK_TOKEN": "a-hook-token-of-the-tests",
     "MAIL_CLIENT_SECRET": "a-client-secret-of-the-tests",
     "MAIL_PASSWORD": "a-password-of-the-tests",
     "MAIL_REFRESH_TOKEN": "a-refresh-token-of-the-tests",

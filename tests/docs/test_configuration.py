@@ -28,7 +28,10 @@ def accepted(folder: Path, text: str, environ: dict[str, str]) -> list[str]:
     path = folder / "dragoman.toml"
     path.write_text(text, encoding="utf-8")
     found = installation.load(data=str(folder), configuration=str(path), environ=environ, overrides={})
-    return [account.name for account in installation.load_accounts(found, installation.load_plugins(found))]
+    plugins = installation.load_plugins(found)
+    accounts = installation.load_accounts(found, plugins)
+    installation.load_tasks(found, accounts, plugins)
+    return [account.name for account in accounts]
 
 
 def test_every_block_has_a_language_that_is_checked(page: "Page") -> None:

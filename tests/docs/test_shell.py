@@ -183,6 +183,12 @@ async def uninstall(desk: Desk, words: list[str]) -> None:
     assert (code, "is not installed in" in out) == (1, True), out
 
 
+async def tasks(desk: Desk, words: list[str]) -> None:
+    await desk.running()
+    code, out = await desk.dragoman(*words)
+    assert (code, bool(out)) == (0, True), out
+
+
 async def bench(desk: Desk, words: list[str]) -> None:
     """Run it as it is written, but shorter."""
     code, out = await desk.dragoman(*words, "--seconds", "1", "--rate", "30", "--json")
@@ -330,6 +336,7 @@ COMMANDS: Final[Mapping[str, Step]] = {
     "installations": installations,
     "uninstall": uninstall,
     "remind parse": remind,
+    **{f"tasks {name}": tasks for name in ("list", "show", "run", "pause", "resume", "add", "cancel")},
     "bench": bench,
     "conformance": conformance,
     "store copy": copy,

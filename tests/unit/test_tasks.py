@@ -37,7 +37,7 @@ def loaded(folder: Path, *tables: Mapping[str, Any], more: str = "", **environ: 
     """Load an installation with these tasks, named t0, t1 and so on."""
     (folder / "report.py").write_text(PLUGIN, encoding="utf-8")
     text = "".join(
-        f"[tasks.t{number}]\n" + "".join(f"{name} = {inline(value)}\n" for name, value in table.items())
+        f"[tasks.t{number}]\n" + "".join(f"{name} = {toml(value)}\n" for name, value in table.items())
         for number, table in enumerate(tables)
     )
     path = folder / "dragoman.toml"
@@ -45,13 +45,6 @@ def loaded(folder: Path, *tables: Mapping[str, Any], more: str = "", **environ: 
     found = installation.load(data=str(folder), configuration=str(path), environ=environ, overrides={})
     plugins = installation.load_plugins(found)
     return installation.load_tasks(found, installation.load_accounts(found, plugins), plugins)
-
-
-def inline(value: Any) -> str:
-    """Write a value as TOML, tables too."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f'"{name}" = {inline(each)}' for name, each in value.items()) + "}"
-    return "[" + ", ".join(inline(each) for each in value) + "]" if isinstance(value, list) else toml(value)
 
 
 def test_a_task_is_read_with_its_defaults(tmp_path: Path) -> None:

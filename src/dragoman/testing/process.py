@@ -16,9 +16,11 @@ STARTING: Final = 30.0
 
 
 def toml(value: Any) -> str:
-    """Write a plain value as TOML (texts, numbers, booleans, lists of them)."""
+    """Write a plain value as TOML (texts, numbers, booleans, lists and inline tables of them)."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{toml(name)} = {toml(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml(item) for item in value) + "]"
     if isinstance(value, int | float):
