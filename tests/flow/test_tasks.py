@@ -118,6 +118,10 @@ class Hook:
         await respond(send, self.answers.pop(0) if self.answers else json_response({}))
 
 
+async def added(bot: Desk, name: str, table: Mapping[str, object]) -> Row:
+    return await tasks.add(bot.context, name, tasks.described(name, table))
+
+
 def counted(name: str, **labels: str) -> float:
     return telemetry.REGISTRY.get_sample_value(f"dragoman_{name}", labels) or 0.0
 
@@ -142,7 +146,7 @@ async def test_a_task_speaks_at_each_of_its_places_and_in_a_thread(tmp_path: Pat
     thread = {"account": "bench", "channel": "C00000002", "thread": "1700000000.000100"}
     table = {"every": "1y", "to": ["bench/C00000001", thread], "say": "{task}: {weekday}"}
     async with desk(tmp_path) as bot:
-        await tasks.add(bot.context, "both", {**table, "every": "52w"})
+        await added(bot, "both", {**table, "every": "52w"})
         assert await tasks.run(bot.context, "both", "c1") == 2
         await bot.until(lambda: len(bot.simulator.sent) == 2)
 
@@ -160,7 +164,7 @@ async def test_a_question_is_answered_by_the_model_with_what_was_said_there(tmp_
     async with serve(model) as url:
         llm = f'[plugin.llm]\nbase_url = "{url}/v1"\nmodel = "tiny"\nsystem = "Be brief."\n'
         async with desk(tmp_path, more=llm) as bot:
-            await tasks.add(bot.context, "sum", {"every": "52w", "to": ["bench/C00000001"], "ask": "Sum up {task}."})
+            await added(bot, "sum", {"every": "52w", "to": ["bench/C00000001"], "ask": "Sum up {task}."})
             await tasks.run(bot.context, "sum", "c1")
             await bot.until(lambda: bot.simulator.sent)
 
@@ -172,7 +176,7 @@ async def test_a_handler_of_a_plugin_runs_with_its_arguments_though_no_order_has
     (tmp_path / "gate").touch()
     table = {"every": "52w", "to": ["bench/C00000001"], "run": "gated.wait", "run_with": {"word": "done"}}
     async with desk(tmp_path) as bot:
-        await tasks.add(bot.context, "work", table)
+        await added(bot, "work", table)
         await tasks.run(bot.context, "work", "c1")
         await bot.until(lambda: bot.simulator.sent)
 
@@ -182,7 +186,7 @@ async def test_a_handler_of_a_plugin_runs_with_its_arguments_though_no_order_has
 async def test_a_handler_may_run_for_no_place_at_all(tmp_path: Path) -> None:
     (tmp_path / "gate").touch()
     async with desk(tmp_path) as bot:
-        await tasks.add(bot.context, "work", {"every": "52w", "run": "gated.wait"})
+        await added(bot, "work", {"every": "52w", "run": "gated.wait"})
         await tasks.run(bot.context, "work", "c1")
 
         async def over() -> bool:
@@ -202,7 +206,7 @@ async def test_a_webhook_is_called_with_a_key_and_the_secret_that_is_kept_elsewh
     hook = Hook()
     async with serve(hook) as url, desk(tmp_path, private_hosts=["127.0.0.1"]) as bot:
         headers = {"Authorization": "Bearer file:token"}
-        await tasks.add(bot.context, "hook", {"every": "52w", "call": f"{url}/x", "headers": headers})
+        await added(bot, "hook", {"every": "52w", "call": f"{url}/x", "headers": headers})
         await tasks.run(bot.context, "hook", "c1")
         await bot.until(lambda: hook.asked)
 
@@ -225,20 +229,35 @@ async def test_a_webhook_that_fails_is_called_again_with_the_same_key(tmp_path: 
     failed, hook = counted("task_calls_total", task="hook", outcome="failed"), Hook([Response(status=503)])
     async with serve(hook) as url, desk(tmp_path, private_hosts=["127.0.0.1"]) as bot:
         table = {"every": "52w", "call": url, "method": "PUT", "body": '{"at": "{due}"}'}
-        await tasks.add(bot.context, "hook", table)
+        await added(bot, "hook", table)
         await tasks.run(bot.context, "hook", "c1")
         await bot.until(lambda: len(hook.asked) == 2)
 
     first, second = hook.asked
     assert first[1]["idempotency-key"] == second[1]["idempotency-key"]
     assert (first[0], first[2]) == (second[0], second[2])
+    assert first[1]["content-type"] == "application/json"
     assert counted("task_calls_total", task="hook", outcome="failed") - failed == 1
+
+
+async def test_why_a_fire_still_waits_is_shown(tmp_path: Path) -> None:
+    hook = Hook([Response(status=503)] * 9)
+    async with serve(hook) as url, desk(tmp_path, private_hosts=["127.0.0.1"]) as bot:
+        await added(bot, "hook", {"every": "52w", "call": url})
+        await tasks.run(bot.context, "hook", "c1")
+
+        async def shown() -> bool:
+            return [(fire.status, fire.outcome) for fire in (await tasks.shown(bot.context, "hook")).fires] == [
+                ("waiting", "PluginError: the webhook answered 503")
+            ]
+
+        await bot.until_true(shown)
 
 
 async def test_what_a_webhook_refuses_is_not_repeated_and_is_shown(tmp_path: Path) -> None:
     refused, hook = counted("task_calls_total", task="hook", outcome="refused"), Hook([Response(status=404)])
     async with serve(hook) as url, desk(tmp_path, private_hosts=["127.0.0.1"]) as bot:
-        await tasks.add(bot.context, "hook", {"every": "52w", "call": url})
+        await added(bot, "hook", {"every": "52w", "call": url})
         await tasks.run(bot.context, "hook", "c1")
 
         async def shown() -> bool:
@@ -258,7 +277,7 @@ async def test_no_webhook_within_our_own_walls_is_called(tmp_path: Path, host: s
     async with serve(hook) as url, desk(tmp_path) as bot:
         port = url.rpartition(":")[2]
         failed = counted("task_calls_total", task="hook", outcome="failed")
-        await tasks.add(bot.context, "hook", {"every": "52w", "call": f"http://{host}:{port}/"})
+        await added(bot, "hook", {"every": "52w", "call": f"http://{host}:{port}/"})
         await tasks.run(bot.context, "hook", "c1")
         await bot.until(lambda: counted("task_calls_total", task="hook", outcome="failed") > failed)
 
@@ -311,7 +330,7 @@ async def test_a_paused_task_can_be_run_and_rests_on(tmp_path: Path) -> None:
 
 async def test_a_task_that_a_command_added_can_be_cancelled(tmp_path: Path) -> None:
     async with desk(tmp_path) as bot:
-        row = await tasks.add(bot.context, "tick", {"every": "1s", "to": ["bench/C00000001"], "say": "tick"})
+        row = await added(bot, "tick", {"every": "1s", "to": ["bench/C00000001"], "say": "tick"})
         await bot.until(bot.texts)
         await tasks.cancel(bot.context, "tick")
 
@@ -324,7 +343,7 @@ async def test_a_command_cannot_change_what_the_configuration_has(tmp_path: Path
         with pytest.raises(TaskRefused, match="take it out there, or pause it"):
             await tasks.cancel(bot.context, "standup")
         with pytest.raises(TaskRefused, match="the configuration has a task standup"):
-            await tasks.add(bot.context, "standup", {"every": "1h", "run": "gated.wait"})
+            await added(bot, "standup", {"every": "1h", "run": "gated.wait"})
 
 
 @pytest.mark.parametrize("question", [tasks.shown, tasks.pause, tasks.resume, tasks.cancel])
@@ -339,12 +358,12 @@ async def test_an_unknown_task_is_refused(tmp_path: Path, question: Callable[...
 async def test_what_a_command_adds_is_checked_as_the_configuration_is(tmp_path: Path) -> None:
     async with desk(tmp_path) as bot:
         with pytest.raises(ConfigError, match=r"dragoman tasks add: tasks.x.to: there is no account 'bunch' \(did you"):
-            await tasks.add(bot.context, "x", {"every": "1h", "to": ["bunch/c1"], "say": "x"})
+            await added(bot, "x", {"every": "1h", "to": ["bunch/c1"], "say": "x"})
         with pytest.raises(TaskRefused, match="2020-01-01 has passed"):
-            await tasks.add(bot.context, "x", {"at": "2020-01-01", "run": "gated.wait"})
-        await tasks.add(bot.context, "x", {"every": "1h", "run": "gated.wait"})
+            await added(bot, "x", {"at": "2020-01-01", "run": "gated.wait"})
+        await added(bot, "x", {"every": "1h", "run": "gated.wait"})
         with pytest.raises(TaskRefused, match="there is a task x: cancel it first"):
-            await tasks.add(bot.context, "x", {"every": "1h", "run": "gated.wait"})
+            await added(bot, "x", {"every": "1h", "run": "gated.wait"})
 
 
 async def test_a_fire_is_skipped_while_the_turn_of_the_last_one_is_not_over(tmp_path: Path) -> None:
@@ -412,9 +431,18 @@ async def test_a_changed_task_has_its_new_rule_and_goes_on_resting(tmp_path: Pat
     assert (row.every, row.state) == ("30 8 1 1 *", "paused")
 
 
+async def test_a_place_that_is_added_to_a_resting_task_rests_too(tmp_path: Path) -> None:
+    async with desk(tmp_path, RARE) as bot:
+        await tasks.pause(bot.context, "standup")
+        await bot.configured(RARE.replace('"]', '", "bench/C00000002"]'))
+        row = await bot.row("standup")
+
+    assert (len(row.to), row.state) == (2, "paused")
+
+
 async def test_the_configuration_takes_a_name_that_a_command_has(tmp_path: Path) -> None:
     async with desk(tmp_path) as bot:
-        await tasks.add(bot.context, "standup", {"every": "1h", "run": "gated.wait"})
+        await added(bot, "standup", {"every": "1h", "run": "gated.wait"})
         await bot.configured(RARE)
         row = await bot.row("standup")
         timers = await bot.context.store.timers.of_tasks()

@@ -137,14 +137,19 @@ class Surroundings:
 
 def read(document: Document, name: str, environ: Mapping[str, str], around: Surroundings) -> Task:
     """Read and check the table `[tasks.NAME]`; raises `ConfigError`."""
+    task = config.build(document, f"tasks.{name}", Task, environ)
+    check(name, task, around, document.where)
+    return task
+
+
+def check(name: str, task: Task, around: Surroundings, where: Callable[[str], str]) -> None:
+    """Refuse a task in which something is wrong; `where` names what set a key. Raises `ConfigError`."""
     key = f"tasks.{name}"
     if not config.NAME.fullmatch(name):
-        raise ConfigError(document.where(key), key, "a name has lower-case letters, digits, - and _ only")
-    task = config.build(document, key, Task, environ)
+        raise ConfigError(where(key), key, "a name has lower-case letters, digits, - and _ only")
     for field, reason, hint in problems(task, around):
-        where = f"{key}.{field}" if field else key
-        raise ConfigError(document.where(where), where, reason, hint)
-    return task
+        full = f"{key}.{field}" if field else key
+        raise ConfigError(where(full), full, reason, hint)
 
 
 def problems(task: Task, around: Surroundings) -> Iterator[Problem]:

@@ -10,13 +10,13 @@ from typing import Final, Literal
 
 import msgspec
 
-from dragoman import telemetry
+from dragoman import config, telemetry
 from dragoman.config import Document
 from dragoman.engine.turn import Calling
 from dragoman.errors import TaskRefused
 from dragoman.flow.account import INSIDE
 from dragoman.flow.context import Context
-from dragoman.flow.task import Surroundings, Task, next_at, read, timers
+from dragoman.flow.task import Surroundings, Task, check, next_at, timers
 from dragoman.model import Address, Missed, Overlap, Timer, Value
 from dragoman.store.base import Trace
 from dragoman.store.timers import Standing
@@ -119,14 +119,19 @@ async def shown(context: Context, name: str) -> Detail:
     )
 
 
-async def add(context: Context, name: str, table: Mapping[str, object]) -> Row:
-    """Add a task, described as the configuration does; raises `ConfigError` or `TaskRefused`."""
+def described(name: str, table: Mapping[str, object]) -> Task:
+    """Read a task that is described as the configuration does; raises `ConfigError`."""
+    document = Document(tables={"tasks": {name: dict(table)}}, sources={}, source=COMMAND, folder=Path())
+    return config.build(document, f"tasks.{name}", Task, {})
+
+
+async def add(context: Context, name: str, task: Task) -> Row:
+    """Add a task; raises `ConfigError` for what is wrong with it, `TaskRefused` when its name is taken."""
     if name in context.book.tasks:
         raise TaskRefused(f"the configuration has a task {name}: change it there, or take another name")
     if await context.store.timers.of_tasks(name):
         raise TaskRefused(f"there is a task {name}: cancel it first, or take another name")
-    document = Document(tables={"tasks": {name: dict(table)}}, sources={}, source=COMMAND, folder=Path())
-    task = read(document, name, {}, surroundings(context))
+    check(name, task, surroundings(context), lambda _key: COMMAND)
     wanted = _due(timers(name, task, context.accounts.get, "command"), context.store.timers.time())
     if not wanted:
         raise TaskRefused(f"tasks.{name}.at: {task.at} has passed" if task.at else f"tasks.{name}: it never comes")
@@ -181,7 +186,8 @@ async def follow(context: Context, tasks: Mapping[str, Task]) -> None:
     over = {timer.name for timer in new} - {timer.name for timer in due}
     ours = {name for name, standing in kept.items() if standing.timer.source == "file" or standing.timer.task in tasks}
     gone = (ours - wanted.keys()) | (over & kept.keys())
-    await _change(context, due, gone, [timer.name for timer in due if timer.name in kept and kept[timer.name].paused])
+    resting = {task for task, standings in _by_task(kept.values()).items() if _all_paused(standings)}
+    await _change(context, due, gone, [timer.name for timer in due if timer.task in resting])
     context.book.tasks = tasks
 
 
@@ -265,7 +271,11 @@ def _row(context: Context, name: str, standings: Sequence[Standing]) -> Row:
 def _state(standings: Sequence[Standing], timer: Timer, now: float) -> State:
     if not standings:
         return "over" if next_at(timer, now) is None else "new"
-    return "paused" if all(standing.paused for standing in standings) else "active"
+    return "paused" if _all_paused(standings) else "active"
+
+
+def _all_paused(standings: Iterable[Standing]) -> bool:
+    return all(standing.paused for standing in standings)
 
 
 def _place(address: Address) -> str:

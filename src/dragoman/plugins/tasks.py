@@ -44,7 +44,7 @@ async def call(
     request = Http(
         method=method,
         url=url,
-        headers={"Idempotency-Key": turn.id, **(headers or {})},
+        headers={"idempotency-key": turn.id, **_kind(body), **_lower(headers or {})},
         timeout=PATIENCE,
         refers=True,
         **_content(turn, method, body, zone),
@@ -61,6 +61,18 @@ def filled(turn: Turn, template: str, zone: str) -> str:
 def _values(turn: Turn, zone: str) -> dict[str, str]:
     due = float(turn.event.value.get("due", turn.now))
     return {"task": str(turn.event.value.get("title", "")), **moment.values(due, zone)}
+
+
+def _kind(body: str) -> dict[str, str]:
+    """Name the kind of the operator's body, where a header does not."""
+    if not body:
+        return {}
+    json = body.lstrip()[:1] in {"{", "["}
+    return {"content-type": "application/json" if json else "text/plain; charset=utf-8"}
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _content(turn: Turn, method: str, body: str, zone: str) -> dict[str, Any]:

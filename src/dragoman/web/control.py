@@ -70,7 +70,7 @@ async def tasks_show(context: Context, query: dict[str, str]) -> Any:
 async def tasks_add(context: Context, query: dict[str, str]) -> Any:
     """Add a task, described as the configuration does."""
     table = msgspec.json.decode(query["task"], type=dict[str, Any])
-    return await _unless_refused(tasks.add(context, query["name"], table))
+    return await _unless_refused(_added(context, query["name"], table))
 
 
 async def tasks_run(context: Context, query: dict[str, str]) -> Any:
@@ -91,6 +91,10 @@ async def tasks_resume(context: Context, query: dict[str, str]) -> Any:
 async def tasks_cancel(context: Context, query: dict[str, str]) -> Any:
     """Take a task away."""
     return await _unless_refused(tasks.cancel(context, query["name"]))
+
+
+async def _added(context: Context, name: str, table: dict[str, Any]) -> tasks.Row:
+    return await tasks.add(context, name, tasks.described(name, table))
 
 
 async def _unless_refused(asked: Awaitable[Any]) -> Any:

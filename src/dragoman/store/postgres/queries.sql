@@ -482,8 +482,12 @@ WHERE conversation = :conversation AND id < :before AND id > :after AND kind IN 
 SELECT inbox, id, action, created_at FROM outbox WHERE inbox = ANY(:inboxes::bigint[]) AND state <> 'parked' ORDER BY id;
 
 -- name: find_event
-SELECT id, account, conversation, kind, key, status, reason, handler, duplicates, received_at, authenticated_at,
-       parsed_at, accepted_at, routed_at, responded_at FROM inbox WHERE id = :id;
+-- The reason of a message that waits to be tried again is its conversation's.
+SELECT i.id, i.account, i.conversation, i.kind, i.key, i.status, coalesce(c.because, i.reason), i.handler, i.duplicates,
+       i.received_at, i.authenticated_at, i.parsed_at, i.accepted_at, i.routed_at, i.responded_at FROM inbox i
+LEFT JOIN conversation c ON c.id = i.conversation AND c.head = i.id AND i.status = 'waiting'
+    AND c.because NOT IN ('', 'leased')
+WHERE i.id = :id;
 
 -- name: find_by_key
 SELECT id FROM inbox WHERE key = :key ORDER BY id DESC LIMIT 1;
