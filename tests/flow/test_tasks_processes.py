@@ -17,10 +17,13 @@ from urllib.parse import urlsplit
 import apsw
 import asyncpg
 import pytest
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
 from dragoman.testing.process import Service, configuration
-from dragoman.testing.simulator import serve
+from dragoman.testing.simulator import respond, serve
 from dragoman.testing.simulators.slack import SlackSimulator
+from dragoman.wire import Response
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -107,6 +110,34 @@ async def test_processes_that_are_killed_at_any_moment_bring_each_fire_and_repea
     times = moments(simulator)
     assert without_gap(times)
     assert len(times) - len(set(times)) <= 4 * 4  # at most what was under way at each death
+
+
+class Hook:
+    """Somebody's webhook: it counts what it was asked by the key of each."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        await request.body()
+        self.keys.append(request.headers["idempotency-key"])
+        await respond(send, Response(status=204))
+
+
+@pytest.mark.parametrize("point", ["c6:1", "c7:1", "c8:1"])
+async def test_a_webhook_that_answered_is_not_called_again_after_a_crash(tmp_path: Path, point: str) -> None:
+    hook = Hook()
+    async with slack() as (_, account), serve(hook) as url:
+        table = f'[tasks.hook]\nevery = "1s"\ncall = "{url}"\n'
+        async with service(tmp_path, account, table, private_hosts=["127.0.0.1"]) as bot:
+            await bot.start(crash=point)
+            await bot.wait(30)
+            await bot.start()
+            await until(lambda: len([1 for _, status, _ in fires(tmp_path, "hook") if status == "done"]) >= 2)
+
+    assert len(hook.keys) == len(set(hook.keys))
+    assert fires(tmp_path, "hook")[0][1:] == ("done", "tasks.call: answered 204")
 
 
 def moved_back(folder: Path, seconds: float) -> None:

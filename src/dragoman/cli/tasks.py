@@ -53,7 +53,7 @@ def show(
     print(f"jitter up to {found['jitter']:g} s")
     for place in row["to"]:
         print(f"to {place}")
-    for key, value in found["arguments"].items():
+    for key, value in ((key, value) for key, value in found["arguments"].items() if value):
         print(f"  {key} = {json.dumps(value, ensure_ascii=False)}")
     for fire in found.get("fires", []):
         late = fire["accepted"] - fire["due"]

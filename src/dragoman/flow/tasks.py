@@ -94,8 +94,8 @@ def surroundings(context: Context) -> Surroundings:
 async def listed(context: Context) -> Sequence[Row]:
     """List all tasks by name."""
     kept = _by_task(await context.store.timers.of_tasks())
-    names = sorted(kept.keys() | context.book.tasks.keys())
-    return [_row(context, name, kept.get(name, ())) for name in names if _timers(context, name, kept.get(name, ()))]
+    known = {name: _timers(context, name, kept.get(name, ())) for name in kept.keys() | context.book.tasks.keys()}
+    return [_row(context, known[name], kept.get(name, ())) for name in sorted(known) if known[name]]
 
 
 async def shown(context: Context, name: str) -> Detail:
@@ -107,7 +107,7 @@ async def shown(context: Context, name: str) -> Detail:
     timer, calling = known[0], msgspec.convert(known[0].event.value, Calling)
     fires = [fire for each in known for fire in await _fires(context, each)]
     return Detail(
-        row=_row(context, name, standings),
+        row=_row(context, known, standings),
         plugin=calling.plugin,
         handler=calling.handler,
         arguments=calling.bound,
@@ -136,7 +136,7 @@ async def add(context: Context, name: str, task: Task) -> Row:
     if not wanted:
         raise TaskRefused(f"tasks.{name}.at: {task.at} has passed" if task.at else f"tasks.{name}: it never comes")
     await context.store.timers.set(wanted)
-    return _row(context, name, await context.store.timers.of_tasks(name))
+    return _row(context, wanted, await context.store.timers.of_tasks(name))
 
 
 async def run(context: Context, name: str, command: str) -> int:
@@ -157,12 +157,14 @@ async def pause(context: Context, name: str) -> None:
 
 async def resume(context: Context, name: str) -> Row:
     """Let a task come again, from its next time on; raises `TaskRefused`."""
-    resting = [standing.timer for standing in await _standing(context, name) if standing.paused]
+    standings = await _standing(context, name)
+    resting = [standing.timer for standing in standings if standing.paused]
     wanted = _due(resting, context.store.timers.time())
     if resting and not wanted:
         raise TaskRefused(f"the time of {name} has passed: run it now, or cancel it")
     await context.store.timers.set(wanted)
-    return _row(context, name, await context.store.timers.of_tasks(name))
+    known = [standing.timer for standing in standings]
+    return _row(context, known, await context.store.timers.of_tasks(name))
 
 
 async def cancel(context: Context, name: str) -> None:
@@ -248,12 +250,12 @@ def _unknown(name: str) -> TaskRefused:
     return TaskRefused(f"there is no task {name}; see `dragoman tasks list`")
 
 
-def _row(context: Context, name: str, standings: Sequence[Standing]) -> Row:
-    known = _timers(context, name, standings)
+def _row(context: Context, known: Sequence[Timer], standings: Sequence[Standing]) -> Row:
+    """Tell a task in one line, by its timers as they are known and as they stand."""
     timer, calling = known[0], msgspec.convert(known[0].event.value, Calling)
     lasts = [standing.last_at for standing in standings if standing.last_at is not None]
     return Row(
-        name=name,
+        name=timer.task,
         source="file" if timer.source == "file" else "command",
         rule=describe(timer.every, "en") if timer.every else "once",
         every=timer.every,
