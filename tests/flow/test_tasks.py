@@ -25,7 +25,14 @@ from dragoman.testing.simulators.slack import SlackSimulator
 from dragoman.wire import Response, json_response
 
 CHANNEL = "C00000001"
-OFTEN = '[tasks.tick]\nevery = "1s"\nto = ["bench/C00000001"]\nsay = "tick {due}"\n'
+OFTEN = """
+[tasks.tick]
+every = "1s"
+to = ["bench/C00000001"]
+say = "tick {due}"
+missed = "all"
+overlap = "queue"
+"""
 RARE = '[tasks.standup]\nevery = "0 9 1 1 *"\nto = ["bench/C00000001"]\nsay = "Good morning."\n'
 
 GATED = """
@@ -118,6 +125,11 @@ class Hook:
         await respond(send, self.answers.pop(0) if self.answers else json_response({}))
 
 
+def moments(bot: Desk) -> list[float]:
+    """Return the times for which the task `tick` said something, in epoch seconds."""
+    return [dt.datetime.fromisoformat(text.removeprefix("tick ")).timestamp() for text in bot.texts()]
+
+
 async def added(bot: Desk, name: str, table: Mapping[str, object]) -> Row:
     return await tasks.add(bot.context, name, tasks.described(name, table))
 
@@ -133,10 +145,9 @@ async def test_a_task_says_its_text_at_each_of_its_times_once(tmp_path: Path) ->
     fires, late = counted("timer_fires_total", outcome="fired"), counted("timer_lateness_seconds_count")
     async with desk(tmp_path, OFTEN) as bot:
         await bot.until(lambda: len(bot.simulator.sent) >= 3)
-        texts = bot.texts()
 
-    moments = [dt.datetime.fromisoformat(text.removeprefix("tick ")) for text in texts]
-    assert [moment - moments[0] for moment in moments] == [dt.timedelta(seconds=n) for n in range(len(moments))]
+    first = moments(bot)[0]
+    assert moments(bot) == [first + number for number in range(len(bot.texts()))]
     assert bot.simulator.sent[0].channel == CHANNEL
     assert counted("timer_fires_total", outcome="fired") - fires >= 3
     assert counted("timer_lateness_seconds_count") - late >= 3
@@ -288,21 +299,18 @@ async def test_no_webhook_within_our_own_walls_is_called(tmp_path: Path, host: s
 
 
 async def test_a_paused_task_rests_until_it_is_resumed_and_makes_up_for_nothing(tmp_path: Path) -> None:
-    async with desk(tmp_path, OFTEN.replace("say =", 'missed = "all"\nsay =')) as bot:
+    async with desk(tmp_path, OFTEN) as bot:
+        clock = bot.context.store.timers.time
         await bot.until(bot.texts)
         await tasks.pause(bot.context, "tick")
-        paused = await bot.row("tick")
-        before = bot.context.store.timers.time()
-        await bot.until(lambda: bot.context.store.timers.time() > before + 2.5)
-        resting = bot.texts()
-        row = await tasks.resume(bot.context, "tick")
-        resumed = bot.context.store.timers.time()
-        await bot.until(lambda: len(bot.texts()) > len(resting))
+        paused, row = clock(), await bot.row("tick")
+        await bot.until(lambda: clock() > paused + 2.5)
+        resumed = clock()
+        again = await tasks.resume(bot.context, "tick")
+        await bot.until(lambda: moments(bot)[-1] > resumed)
 
-    assert (paused.state, paused.next_at, row.state) == ("paused", None, "active")
-    later = dt.datetime.fromisoformat(bot.texts()[len(resting)].removeprefix("tick ")).timestamp()
-    assert later > resumed - 1
-    assert len(resting) <= 2 + resting.index(resting[-1])
+    assert (row.state, row.next_at, again.state) == ("paused", None, "active")
+    assert [moment for moment in moments(bot) if paused < moment <= resumed] == []
 
 
 async def test_a_task_comes_at_once_beside_its_rule_once_for_each_command(tmp_path: Path) -> None:
