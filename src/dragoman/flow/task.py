@@ -112,7 +112,9 @@ class Task:
     body: str = setting("Body of the call, a template (empty: the task and the time as JSON).", default="")
     missed: Missed = setting("What becomes of times that were missed: none, the last or all of them.", default="once")
     grace: str = setting("How late a missed time is still made up for.", default="15m")
-    overlap: Overlap = setting("What becomes of a time that comes while the turn of the last one is not over.", default="skip")
+    overlap: Overlap = setting(
+        "What becomes of a time that comes while the turn of the last one is not over.", default="skip"
+    )
     jitter: str = setting("Come up to so much later, by a share that differs from time to time.", default="0s")
 
 
