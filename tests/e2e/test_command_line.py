@@ -42,6 +42,8 @@ COMMANDS = (
     ("broadcast", "watch"),
     ("installations",),
     ("uninstall",),
+    ("remind",),
+    ("remind", "parse"),
     ("store",),
     ("store", "copy"),
     ("conformance",),
