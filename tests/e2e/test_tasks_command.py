@@ -38,7 +38,7 @@ def test_tasks_are_listed_with_their_rule_in_words_and_the_next_time_in_their_zo
 
     ended = tasked("tasks", "list")
 
-    line = rf"standup +active +next {TIME} CES?T +last - +every working day at 9:00 \(Europe/Berlin\)\n"
+    line = rf"standup +active +next {TIME} CES?T +last - +every working day at 09:00 \(Europe/Berlin\)\n"
     assert re.fullmatch(line, ended.out)
     (row,) = json.loads(tasked("tasks", "list", "--json").out)
     assert (row["name"], row["does"], row["to"]) == ("standup", "say", ["terminal/room"])
@@ -55,7 +55,7 @@ def test_a_task_is_run_at_once_and_shows_what_became_of_it(
     )
 
     out = tasked("tasks", "show", "standup").out
-    assert "standup: say, every working day at 9:00 (0 9 * * 1-5, Europe/Berlin), of the file\n" in out
+    assert "standup: say, every working day at 09:00 (0 9 * * 1-5, Europe/Berlin), of the file\n" in out
     assert re.search(rf"^e1 +{TIME} CES?T, \d+\.\d s late  terminal/room  tasks\.say$", out, re.MULTILINE)
     assert '  text = "Good morning, it is {date}."\n' in out
     assert " sent as " in out
