@@ -70,7 +70,7 @@ class SqliteReader:
 
     async def fires(self, timer: str, conversation: str, limit: int) -> Sequence[int]:
         """Find the newest events that a timer, and what came at once beside it, brought; the newest first."""
-        return await self._ask(_fires, timer, conversation, limit)
+        return await self.ask(_fires, timer, conversation, limit)
 
     async def at_rest(self, conversation: str) -> dict[str, Any] | None:
         """Read the state of a conversation of which nothing waits or runs; None while something does."""
