@@ -167,7 +167,7 @@ async def installations(desk: Desk, words: list[str]) -> None:
 
 async def remind(desk: Desk, words: list[str]) -> None:
     code, out = await desk.dragoman(*words)
-    assert (code, "every: every working day at 9:00 (0 9 * * 1-5)" in out) == (0, True), out
+    assert (code, "every: every working day at 09:00 (0 9 * * 1-5)" in out) == (0, True), out
 
 
 async def broadcast(desk: Desk, words: list[str]) -> None:
