@@ -57,7 +57,7 @@ class Settings:
     """The settings of the whole service."""
 
     plugins: tuple[str, ...] = setting(
-        "Routing order: the first plugin that handles an event wins.", default=("optout", "rules", "echo")
+        "Routing order: the first plugin that handles an event wins.", default=("optout", "remind", "rules", "echo")
     )
     host: str = setting(
         "Address to listen on; beyond loopback the chat page and the metrics ask for a token.", default="127.0.0.1"

@@ -84,12 +84,12 @@ class MessageHandler:
         turn = await self.turn(message)
         return [effect.message for effect in turn.effects if isinstance(effect, Say)]
 
-    async def turn(self, message: str | Mapping[str, Any] | Event) -> Turn:
-        """Handle a message and return the finished turn, with all its effects."""
+    async def turn(self, message: str | Mapping[str, Any] | Event, *, now: float | None = None) -> Turn:
+        """Handle a message and return the finished turn, with all its effects; `now` is the message's time, if not given."""
         event = message if isinstance(message, Event) else event_of(message, now=self._clock())
         name = crypto.fingerprint(event.account, event.kind, event.key)
         state = self._states.get(event.conversation)
-        turn = Turn(name, event, state=state, now=event.at, world=self._world)
+        turn = Turn(name, event, state=state, now=event.at if now is None else now, world=self._world)
         await route.handle(turn, self._plugins)
         self._states[event.conversation] = turn.state
         self._states.move_to_end(event.conversation)

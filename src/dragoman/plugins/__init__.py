@@ -18,6 +18,7 @@ GROUP: Final = "dragoman.plugins"
 
 SHIPPED: Final = {
     "optout": "dragoman.plugins.optout:plugin",
+    "remind": "dragoman.plugins.remind:plugin",
     "rules": "dragoman.plugins.rules:plugin",
     "echo": "dragoman.plugins.echo:plugin",
     "llm": "dragoman.plugins.llm:plugin",

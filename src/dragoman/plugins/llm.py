@@ -118,8 +118,15 @@ async def _ask(turn: Turn, said: str) -> str:
     settings: Settings = turn.settings
     lines = await turn.history(settings.history) if settings.history else ()
     shown = [(line.by, cut(named(turn.event, line.name, line.text), settings.max_answer)) for line in lines]
+    return await ask(turn.resource, settings, said, shown)
+
+
+async def ask(
+    opening: "asyncio.Task[Agent] | None", settings: Settings, said: str, shown: Sequence[tuple[str, str]] = ()
+) -> str:
+    """Ask a model, after the lines that it is shown; `opening` is what `life` yielded. Raises `NoAnswer`."""
     try:
-        async with asyncio.timeout(settings.deadline), _agent(turn) as agent:
+        async with asyncio.timeout(settings.deadline), _agent(opening, settings) as agent:
             output = await _run(agent, said, shown)
     except TimeoutError:
         raise NoAnswer("nothing within the deadline", sent=True) from None
@@ -139,13 +146,13 @@ def cut(text: str, most: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _agent(turn: Turn) -> "AsyncIterator[Agent]":
+async def _agent(opening: "asyncio.Task[Agent] | None", settings: Settings) -> "AsyncIterator[Agent]":
     """Return the service's agent; one of its own where no service runs the lifespan."""
-    if turn.resource is None:
-        async with life(turn.settings) as opening:
-            yield await opening
+    if opening is None:
+        async with life(settings) as own:
+            yield await own
     else:
-        yield await asyncio.shield(turn.resource)  # a turn that is cancelled must not take it from the others
+        yield await asyncio.shield(opening)  # a turn that is cancelled must not take it from the others
 
 
 # The library is imported below this line only, when a thread has loaded it.

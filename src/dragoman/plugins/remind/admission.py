@@ -1,0 +1,109 @@
+"""Which messages are reminders: a call to the bot ("remind me", "提醒我"), or a task with its time and nothing else.
+
+To take what was none costs trust, so a call counts only where a request stands: at the beginning, after a time, or
+after a few polite words. `english` and `chinese` know the words.
+"""
+
+import re
+from types import ModuleType
+from typing import Final, Literal
+
+from dragoman.model import Value
+from dragoman.plugins import phrases
+from dragoman.plugins.remind import chinese, english, grammar
+from dragoman.plugins.remind.drafts import bare_every
+from dragoman.when.spec import Found
+
+LONGEST: Final = 600
+"""Characters of a message that may be a reminder without a command."""
+
+Kind = Literal["call", "hint", "bare"]
+
+_CLAUSE: Final = re.compile(r".*[.!?。！？\n,，;；]", re.DOTALL)
+_AROUND: Final = " \t\n,，.。!！;；:：~"
+_THANKS: Final = re.compile(r"[\s,，]*(?:please|pls|thanks|thank you|thx|谢谢|多谢)?[\s.!。！~]*$", re.IGNORECASE)
+
+
+class Wish(Value):
+    """A message that wants a reminder."""
+
+    kind: Kind
+    """`call`: it says so, with a time or without; `hint`: with a time it says so; `bare`: a task with its time."""
+    found: Found | None
+    what: str
+    """The task; where no time was found, what follows the call."""
+    vague: bool = False
+    """Whether it may well ask for something else: "remind me of what we said yesterday"."""
+    again: bool = False
+    """Whether it may speak of the reminder that came just now: "再过15分钟提醒我"."""
+
+
+def read(text: str, *, direct: bool) -> Wish | None:
+    """Tell what a message wants of the reminders; None when it is none of theirs."""
+    said = text.strip()
+    if not said or len(said) > LONGEST:
+        return None
+    language = chinese if phrases.is_chinese(said) else english
+    for call in language.CALL.finditer(said):
+        if _is_request(said[: call.start()], language):
+            return _called(said, call.end(), language)
+    hint = language.HINT.search(said)
+    if hint and _is_request(said[: hint.start()], language) and not language.TOLD.search(said):
+        found = grammar.find(said)
+        return Wish(kind="hint", found=found, what=found.what) if found else None
+    return _bare(said, language) if direct else None
+
+
+def _is_request(before: str, language: ModuleType) -> bool:
+    """Tell whether a call after these words is meant for the bot."""
+    clause = _CLAUSE.sub("", before)
+    if language.REQUEST.fullmatch(before) or (clause != before and language.REQUEST.fullmatch(clause)):
+        return True
+    found = grammar.find(before.strip(_AROUND))
+    if found is None:
+        return False
+    if language.REQUEST.fullmatch(f"{found.what} "):
+        return True
+    return language is chinese and before.rstrip(_AROUND).endswith(found.what) and not _somebody(found.what, language)
+
+
+def _somebody(what: str, language: ModuleType) -> bool:
+    return bool(language.PEOPLE.search(what))
+
+
+def _called(said: str, end: int, language: ModuleType) -> Wish | None:
+    rest = said[end:]
+    vague = bool(language.VAGUE.search(rest))
+    if language.TOLD.search(said):
+        return None
+    if found := grammar.find(said):
+        spec = found.spec
+        again = not found.what and bool(spec.after) and not (spec.day or spec.clock or spec.every)
+        again = again and bool(language.AGAIN.search(said))
+        return Wish(kind="call", found=found, what=found.what, vague=vague, again=again)
+    what = language.AFTER_CALL.sub("", rest, count=1).strip(_AROUND + "?？")
+    return None if vague else Wish(kind="call", found=None, what=what)
+
+
+def _bare(said: str, language: ModuleType) -> Wish | None:
+    """Read a whole message that is a task with its time: the time stands at one end, and is a clock time or a rule."""
+    said = _THANKS.sub("", said)
+    if "\n" in said or language.QUESTION.search(said):
+        return None
+    found = grammar.find(said)
+    if found is None or not found.what or not _definite(found, said, language):
+        return None
+    leading, trailing = said.endswith(found.what), said.startswith(found.what)
+    if leading and said.removesuffix(found.what).rstrip().endswith("的"):
+        return None
+    if not (leading or trailing) or not language.is_task(found.what, leading=leading):
+        return None
+    return Wish(kind="bare", found=found, what=found.what)
+
+
+def _definite(found: Found, said: str, language: ModuleType) -> bool:
+    """Tell whether the time is one that a statement rarely has: a rule, or a clock time."""
+    spec = found.spec
+    if spec.every is not None:
+        return not bare_every(spec.every) or spec.clock is not None or spec.every.unit == "hour"
+    return spec.clock is not None and not spec.after and bool(language.EXPLICIT.search(said))

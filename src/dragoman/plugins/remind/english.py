@@ -1,0 +1,90 @@
+"""The English words by which a reminder is asked for, and those by which a sentence is none."""
+
+import re
+from typing import Final
+
+_POLITE: Final = (
+    r"(?:(?:hey|hi|hello|ok|okay|so|and|also|please|pls|plz|kindly|just|then|now|oh|bot|well|yes|great)\b[\s,!.:;]*)*"
+)
+_ASK: Final = (
+    r"(?:(?:can|could|would|will|won't|wont) (?:you|u)[\s,]*"
+    r"|(?:i|i'd|id|we)[\s,]*(?:would|'d)?[\s,]*(?:like|need|want) (?:you to|an?)?[\s,]*"
+    r"|you (?:should|must|have to|need to)[\s,]*|don't forget to[\s,]*)?"
+)
+REQUEST: Final = re.compile(rf"[\s,!.:;\-]*{_POLITE}{_ASK}(?:(?:please|kindly|also|then|just)[\s,]*)*", re.IGNORECASE)
+"""What may stand before a call."""
+
+CALL: Final = re.compile(
+    r"\bremind (?:me|us)\b(?! (?:what|why|how|who|whom|whose|where|which|whether|if|when)\b)"
+    r"|(?<!\w)(?:(?:set|create|add|make|schedule|start|give me|new|(?:i|we) need|i want)(?: up)?(?: me| us)? +)"
+    r"(?:(?:an?|another|the|one|new|quick|daily|weekly|recurring) +){0,2}(?:\d+[ -]?(?:min(?:ute)?s?|hours?|h|m) +)?"
+    r"(?:reminder|alarm|timer)s?\b"
+    r"|\b(?:don't|do not|dont|never) let (?:me|us) forget\b",
+    re.IGNORECASE,
+)
+HINT: Final = re.compile(
+    r"\bwake (?:me|us)(?: up)?\b|\b(?:ping|nudge|alert|notify|buzz|poke) (?:me|us)\b"
+    r"|\b(?:don't|do not|dont) (?:let me )?forget\b|^reminder\b|^(?:alarm|timer)\b",
+    re.IGNORECASE,
+)
+AFTER_CALL: Final = re.compile(
+    r"^[\s,:;\-]*(?:(?:again|please)\b[\s,]*)?(?:(?:to|that|about|of|for)\b[\s,]*)?", re.IGNORECASE
+)
+VAGUE: Final = re.compile(r"^[\s,:;\-]*(?:of|about|that|again)\b", re.IGNORECASE)
+"""After a call without a time: "remind me of your name" asks for something else."""
+PEOPLE: Final = re.compile(r"(?!)")
+TOLD: Final = re.compile(r"(?!)")
+
+AGAIN: Final = re.compile(r"\bremind (?:me|us)\b", re.IGNORECASE)
+QUESTION: Final = re.compile(
+    r"\?|^(?:what|when|where|who|whom|whose|why|which|how|is|are|am|was|were|do|does|did|can|could|will|would|should|shall"
+    r"|may|might|have|has|had|isn't|aren't|don't|doesn't|didn't|won't|any|what's|when's|who's|where's|how's)\b",
+    re.IGNORECASE,
+)
+EXPLICIT: Final = re.compile(r"\d|\bnoon\b|\bmidnight\b", re.IGNORECASE)
+
+_VERBS_WORDS: Final = """
+    add apply arrange ask assign attend back backup bake bathe begin bike book borrow bring brush buy call
+    cancel change charge check clean clear close collect complete confirm contact cook copy deliver deploy do
+    download draft drink drive drop dry eat email exercise export feed fetch file fill find finish fix fold
+    follow get give go grab hand hang help hit install invite iron jog join leave lift lock log mail make
+    measure meditate message mop move mow note open order pack paint pay phone pick plan plant play polish
+    post practice practise pray prepare print publish pull push put record refill refuel register release
+    renew renew repair replace reply report request reserve reset restart restock return review ring rotate
+    run save scan schedule send set shave shop shower shut sign skype sleep sort start stop stretch study
+    submit sweep swim switch sync take talk tell test text thank throw tidy top transfer turn update upload
+    vacuum visit vote wake walk wash watch water wear weed weigh wipe withdraw work write zoom
+"""
+VERBS: Final = frozenset(_VERBS_WORDS.split())
+"""What a task begins with, where its time stands at the end."""
+_NO_TASK_WORDS: Final = """
+    i i'm i'll i've i'd im ill we we're we'll we've you you're you'll he he's she she's it it's its they
+    they're this that that's these those there there's here my our your his her their the a an some any all no
+    not never nobody nothing none someone somebody something everyone everybody everything anyone people who
+    what when where why which how is isn't are aren't am was were be been being has have had having will would
+    could should can can't may might must does doesn't did didn't don't works worked suits sounds seems looks
+    feels means happens starts started begins began ends ended opens closes leaves left arrives arrived lands
+    landed yes yeah yep ok okay fine good great perfect nice cool sure maybe perhaps probably please pls
+    thanks thank thx hi hello hey sorry see hope love like and or but so because if then than also too instead
+    again already only just until till from to at in on of for with by about sharp exactly born woke got came
+    went said told happened happy let's lets let exact latest earliest onwards
+"""
+NO_TASK: Final = frozenset(_NO_TASK_WORDS.split())
+"""What a statement begins with, or an answer: "tomorrow at 3 works for me"."""
+_STATES_WORDS: Final = """
+    is are was were will would has have had works suits sounds seems isn't aren't
+"""
+STATES: Final = frozenset(_STATES_WORDS.split())
+"""Words that make a statement, right after its subject."""
+_PAST: Final = re.compile(r"[a-z]{2,}ed")
+
+
+def is_task(words: str, *, leading: bool) -> bool:
+    """Tell whether words are something to do; `leading`: their time stands at the beginning."""
+    said = words.casefold().replace("\u2019", "'").split()
+    first, second = (*(word.strip('.,;:!"()') for word in said[:2]), "", "")[:2]
+    if not first or first in NO_TASK or len(said) > 14:
+        return False
+    if first in VERBS:
+        return second not in STATES
+    return leading and second not in STATES and not (_PAST.fullmatch(first) or _PAST.fullmatch(second))

@@ -1,0 +1,255 @@
+"""Which messages are reminders and which are not: to take an ordinary sentence for one costs trust."""
+
+import datetime as dt
+
+import pytest
+
+from dragoman.plugins import phrases, remind, rulebook, rules
+from dragoman.plugins.remind import admission, orders
+from dragoman.testing.clock import FakeClock
+from dragoman.testing.stage import Stage
+
+MORNING = dt.datetime(2026, 11, 26, 10, 0, tzinfo=dt.UTC).timestamp()
+
+ORDINARY = """
+    I was born on 3 March
+    see you tomorrow at 3
+    what time is it
+    nobody calls me
+    thanks, that reminds me of my holiday in May
+    you remind me of my brother
+    remind me what we said yesterday
+    remind me why we do this at 5pm
+    the meeting starts at 5pm tomorrow
+    we have a meeting tomorrow at 9am
+    I will be there at 8
+    I get up at 7am every day
+    it rains every Friday
+    every day is a gift
+    the bus runs every 10 minutes
+    tomorrow at 3 works for me
+    10:30 is fine
+    at 5pm please
+    3pm or 4pm?
+    is the shop open at 9am?
+    can you meet at 3pm tomorrow
+    call me maybe
+    I called mum yesterday at 5pm
+    she reminded me at 9am
+    don't remind me
+    never mind, see you at 6pm
+    dinner was great last night
+    the train leaves at 10:45
+    my flight lands at 18:30 on Sunday
+    let's talk tomorrow at noon
+    how many days until Christmas
+    every time I call, nobody answers
+    born at 5am on 2 June 1990
+    john called at 9am
+    version 10.30 is out
+    the score was 3:2
+    I need to leave at 5pm
+    sounds good, tomorrow at 10am then
+    did you remind me at 5?
+    he will remind me tomorrow at 9
+    I set an alarm for 7am but slept
+    the alarm rang at 7am
+    Who set the timer?
+    happy birthday
+    good night, see you every day
+    meeting at 3pm was cancelled
+    today at 5pm the store closes
+    what reminders does Google have
+    what's the weather tomorrow at 9am
+    finished the report at 5pm
+    woke up at 6am
+    open from 9am to 5pm
+    Monday to Friday 9:00 to 17:00
+    time flies
+    my birthday is on 5 May at noon
+    translate: remind me tomorrow at 5
+    I am in a meeting
+    I'm in love
+    later
+    not now
+    cancel my subscription
+    delete all my files
+    change the subject to sports
+    move on to the next topic
+    please write an email to Kim saying remind me tomorrow
+    she said remind me at 5
+    我明天下午有空
+    明天下午3点开会吗？
+    我是3月5日出生的
+    明天见
+    明天3点见
+    现在几点了
+    几点了
+    今天星期几
+    他提醒我明天开会
+    老板今天提醒我明天开会
+    谢谢你提醒我
+    不用提醒我
+    别叫我
+    大家叫我小明
+    叫我小王就好
+    我妈叫我明天回家
+    我记得明天有课
+    你还记得昨天说的吗
+    明天下午3点可以
+    下午3点左右
+    我每天早上跑步
+    我们每周五下午5点开会
+    天天开心
+    每天都要开心
+    每天快乐
+    昨天晚上8点我在家
+    今天早上7点起床了
+    明天9点的飞机
+    会议明天下午3点开始
+    我8点到
+    8点见
+    10点了，该睡觉了
+    火车10:45开
+    你昨天提醒我了吗
+    提醒我了吗
+    3点半行不行
+    五点可以吗
+    周五下午有课
+    下午两点半怎么样
+    每天几点开门
+    我的闹钟7点没响
+    版本10.30发布了
+    比分3:2
+    生日快乐
+    晚上8点吃了饭
+    明天天气怎么样
+    我在公司
+    我在开会
+    时区是什么意思
+    取消订单
+    删除所有文件
+    把标题改到明天
+    稍后
+    等一下
+    推迟10分钟
+"""
+"""What people say in a direct chat, and what is no reminder."""
+
+REMINDERS = """
+    remind me in 10 minutes to stretch
+    Remind me tomorrow at 9am to call mum
+    please remind me to buy milk at 6pm
+    can you remind me to stand up every 2 hours?
+    Could you please remind me about the dentist on Friday at 3pm?
+    hey, remind me in an hour
+    tomorrow at 9am remind me to pay rent
+    in 20 minutes remind me to check the oven
+    remind me to call mum
+    remind me
+    don't let me forget the milk at 5pm
+    set a reminder for tomorrow 9am to call mum
+    set an alarm for 7am
+    wake me up at 6:30
+    ping me at noon
+    don't forget to call mum at 5pm
+    reminder: tomorrow 9am dentist
+    every Friday at 17:30 send the report
+    every weekday at 9am standup
+    9:00 standup
+    call mum tomorrow at 9am
+    send the invoice on Monday at 10am
+    pay rent every month on the 1st
+    every month on the 1st pay rent
+    water the plants every 3 days
+    tomorrow 9am dentist
+    I want you to remind me at 5pm to leave
+    I need a reminder tomorrow at 5pm
+    remind us every Monday at 10am to fill in the timesheets
+    明天下午3点提醒我开会
+    每个工作日9:00站会
+    半小时后叫我
+    提醒我10分钟后关火
+    请明天早上8点提醒我吃药
+    明天7点叫我起床
+    别忘了明天下午5点交报告
+    记得明天9点开会
+    设个明天7点的闹钟
+    设一个十分钟的倒计时
+    帮我定个闹钟，明天早上六点半
+    每天晚上9点提醒我吃药
+    每周五17:30发周报
+    明天下午3点开会
+    每月15号还信用卡
+    每天早上8点吃药
+    每2小时喝水
+    提醒我给妈妈打电话
+    明天9点开会，提醒我
+    3月5号是妈妈生日，提醒我买花
+    你能提醒我明天下午3点开会吗？
+    到时候提醒我
+    下午5点下班提醒我买菜
+    麻烦你晚上8点提醒我一下
+    提醒大家下午3点开会
+    提醒：明天9点交作业
+"""
+
+
+def lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+@pytest.mark.parametrize("text", lines(ORDINARY))
+async def test_an_ordinary_sentence_is_left_alone(text: str) -> None:
+    stage = Stage(remind.plugin, clock=FakeClock(MORNING))
+
+    assert await stage.say(text) == []
+    assert stage.set == {}
+
+
+@pytest.mark.parametrize("text", lines(REMINDERS))
+def test_a_request_for_a_reminder_is_heard(text: str) -> None:
+    assert admission.read(text, direct=True) is not None
+    assert orders.read(text, direct=True) is None
+
+
+@pytest.mark.parametrize("text", lines(REMINDERS))
+def test_in_a_group_only_what_calls_the_bot_is_heard(text: str) -> None:
+    wish, direct = admission.read(text, direct=False), admission.read(text, direct=True)
+
+    assert direct is not None
+    assert (wish is None) == (direct.kind == "bare")
+
+
+def test_no_phrase_of_the_shipped_rules_is_taken_for_a_reminder() -> None:
+    book = rulebook.read(rules.SHIPPED)
+    said = list(book.exact)
+
+    assert len(said) > 100
+    assert [text for text in said if admission.read(text, direct=True) or orders.read(text, direct=True)] == []
+
+
+def test_no_reminder_is_answered_by_a_shipped_rule() -> None:
+    book = rulebook.read(rules.SHIPPED)
+
+    assert [text for text in lines(REMINDERS) if book.find(phrases.normalise(text))] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a " * 5000,
+        "remind me " * 2000,
+        "提醒" * 5000,
+        "明天9点" * 2000,
+        "1" * 10_000,
+        "的" * 9999,
+        "你能" * 290 + "吃提醒我",
+        "please " * 80 + "so what remind me",
+        "把提醒" * 60,
+        "可以麻烦你" * 30 + "取消",
+    ],
+)
+def test_what_is_long_or_repeats_itself_is_no_reminder_and_ends(text: str) -> None:
+    assert admission.read(text, direct=True) is None
+    assert orders.read(text, direct=True) is None
