@@ -73,7 +73,7 @@ def test_the_first_start_writes_a_configuration_that_works(folder: Path) -> None
 
     assert found.created
     assert set(accounts(found)) == {"webhook", "web", "terminal"}
-    assert found.settings.plugins == ("optout", "rules", "echo")
+    assert found.settings.plugins == ("optout", "remind", "rules", "echo")
     assert (found.database, found.control) == (folder / "dragoman.db", folder / "dragoman.sock")
 
 
@@ -308,7 +308,7 @@ def test_what_is_in_effect_is_shown_without_secrets(folder: Path) -> None:
     assert (shown["port"], shown["chat_token"], shown["metrics_token"]) == (9, "***", "")
     hook = shown["accounts"]["hook"]
     assert (hook["platform"], hook["token"], hook["secret"]) == ("webhook", "***", "***")
-    assert (hook["plugins"], hook["permit"], hook["reply_within"]) == (["optout", "rules", "echo"], "everyone", 25.0)
+    assert (hook["plugins"], hook["permit"], hook["reply_within"]) == (["optout", "remind", "rules", "echo"], "everyone", 25.0)
     assert shown["plugin"]["echo"] == {"template": "echo: {text}"}
 
 
