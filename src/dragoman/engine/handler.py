@@ -85,7 +85,7 @@ class MessageHandler:
         return [effect.message for effect in turn.effects if isinstance(effect, Say)]
 
     async def turn(self, message: str | Mapping[str, Any] | Event, *, now: float | None = None) -> Turn:
-        """Handle a message and return the finished turn, with all its effects; `now` is the message's time, if not given."""
+        """Handle a message and return the finished turn, with all its effects; `now` is, if not given, its time."""
         event = message if isinstance(message, Event) else event_of(message, now=self._clock())
         name = crypto.fingerprint(event.account, event.kind, event.key)
         state = self._states.get(event.conversation)

@@ -17,14 +17,23 @@ LONGEST_DATE: Final = 60
 
 def read(text: str, now: dt.datetime, zone: ZoneInfo) -> Reading:
     """Say what a phrase means; `now` knows its own zone. A phrase that names no time is not understood."""
-    if language(text) == "zh" and (chinese.mentions_time(text) or not english.mentions_time(_DIGITS.sub(" ", text))):
+    if _in_chinese(text):
         found = chinese.find(text)
         return Reading(understood=False) if found is None else place(found, now, zone, "zh")
-    if (found := _with_offset(text, zone) or english.find(text)) is not None:
-        return place(found, now, zone, "en")
-    if (found := _by_library(text, now, zone)) is not None:
-        return place(found, now, zone, "en")
-    return Reading(understood=False)
+    found = _with_offset(text, zone) or english.find(text) or _by_library(text, now, zone)
+    return Reading(understood=False) if found is None else place(found, now, zone, "en")
+
+
+def find(text: str) -> Found | None:
+    """Find a time in a text by our grammars alone; None when it has none, or two."""
+    return chinese.find(text) if _in_chinese(text) else english.find(text)
+
+
+def _in_chinese(text: str) -> bool:
+    """Tell whether the time in a text is Chinese: an English one may stand beside Chinese words."""
+    if language(text) == "en":
+        return False
+    return chinese.mentions_time(text) or not english.mentions_time(_DIGITS.sub(" ", text))
 
 
 def language(text: str) -> Language:

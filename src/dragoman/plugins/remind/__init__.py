@@ -7,13 +7,13 @@ from typing import Final
 from dragoman.engine.plugin import UNHANDLED, Plugin, action_value, command_of
 from dragoman.engine.turn import Turn
 from dragoman.model import Event
-from dragoman.plugins.remind import admission, buttons, firing, grammar, keeping, model, orders, people, setting, zones
+from dragoman.plugins.remind import admission, buttons, firing, keeping, model, orders, people, setting, zones
 from dragoman.plugins.remind.admission import Wish
 from dragoman.plugins.remind.buttons import Press
-from dragoman.plugins.remind.grammar import language_of
 from dragoman.plugins.remind.orders import Order
 from dragoman.plugins.remind.settings import Settings
 from dragoman.plugins.remind.texts import word
+from dragoman.when import words
 from dragoman.when.names import Language
 
 __all__ = ["Settings", "plugin"]
@@ -55,7 +55,7 @@ async def remind(turn: Turn) -> object:
         return None
     if order := orders.read(said, direct=True):
         return await obey(turn, order, language)
-    found = grammar.find(said)
+    found = words.find(said)
     return await setting.wished(turn, Wish(kind="call", found=found, what=found.what if found else said), language)
 
 
@@ -76,7 +76,7 @@ async def timezone(turn: Turn) -> object:
 async def heard(turn: Turn) -> object:
     """Do what a message says about reminders; what it does not is left to the next plugin."""
     direct = turn.event.chat_kind == "direct"
-    language = language_of(turn.text)
+    language = words.language(turn.text)
     if order := orders.read(turn.text, direct=direct):
         return await obey(turn, order, language)
     wish = admission.read(turn.text, direct=direct)
@@ -119,7 +119,7 @@ def _command(event: Event, names: frozenset[str]) -> str | None:
 async def _language(turn: Turn, said: str) -> Language:
     """Return the language of a command: that of its words, else of its name, else of what was said before."""
     named = f"{turn.event.value.get('command', '')} {said} {turn.text}"
-    language = await people.language(turn, language_of(named) if said or language_of(named) == "zh" else None)
+    language = await people.language(turn, words.language(named) if said or words.language(named) == "zh" else None)
     turn.remember(people.LANGUAGE, language)
     return language
 

@@ -10,8 +10,9 @@ from typing import Final, Literal
 
 from dragoman.model import Value
 from dragoman.plugins import phrases
-from dragoman.plugins.remind import chinese, english, grammar
+from dragoman.plugins.remind import chinese, english
 from dragoman.plugins.remind.drafts import bare_every
+from dragoman.when import words
 from dragoman.when.spec import Found
 
 LONGEST: Final = 600
@@ -49,7 +50,7 @@ def read(text: str, *, direct: bool) -> Wish | None:
             return _called(said, call.end(), language)
     hint = language.HINT.search(said)
     if hint and _is_request(said[: hint.start()], language) and not language.TOLD.search(said):
-        found = grammar.find(said)
+        found = words.find(said)
         return Wish(kind="hint", found=found, what=found.what) if found else None
     return _bare(said, language) if direct else None
 
@@ -59,7 +60,7 @@ def _is_request(before: str, language: ModuleType) -> bool:
     clause = _CLAUSE.sub("", before)
     if language.REQUEST.fullmatch(before) or (clause != before and language.REQUEST.fullmatch(clause)):
         return True
-    found = grammar.find(before.strip(_AROUND))
+    found = words.find(before.strip(_AROUND))
     if found is None:
         return False
     if language.REQUEST.fullmatch(f"{found.what} "):
@@ -76,7 +77,7 @@ def _called(said: str, end: int, language: ModuleType) -> Wish | None:
     vague = bool(language.VAGUE.search(rest))
     if language.TOLD.search(said):
         return None
-    if found := grammar.find(said):
+    if found := words.find(said):
         spec = found.spec
         again = not found.what and bool(spec.after) and not (spec.day or spec.clock or spec.every)
         again = again and bool(language.AGAIN.search(said))
@@ -90,7 +91,7 @@ def _bare(said: str, language: ModuleType) -> Wish | None:
     said = _THANKS.sub("", said)
     if "\n" in said or language.QUESTION.search(said):
         return None
-    found = grammar.find(said)
+    found = words.find(said)
     if found is None or not found.what or not _definite(found, said, language):
         return None
     leading, trailing = said.endswith(found.what), said.startswith(found.what)

@@ -7,10 +7,11 @@ import msgspec
 from dragoman.engine.plugin import UNHANDLED
 from dragoman.engine.turn import Turn
 from dragoman.model import Value
-from dragoman.plugins.remind import buttons, drafts, grammar, people, telling
+from dragoman.plugins.remind import buttons, drafts, people, telling
 from dragoman.plugins.remind.buttons import Press
 from dragoman.plugins.remind.people import Zone
 from dragoman.plugins.remind.texts import word
+from dragoman.when import words
 from dragoman.when.names import Language
 from dragoman.when.questions import Question
 from dragoman.when.spec import Amount, Spec
@@ -144,6 +145,6 @@ async def put_off(turn: Turn, fired: Fired, spec: Spec, language: Language) -> N
 def _span(when: str) -> Spec | None:
     """Read how long, or until when."""
     for text in (f"in {when}", f"{when}后", when):
-        if (found := grammar.find(text)) and found.spec.every is None:
+        if (found := words.find(text)) and found.spec.every is None:
             return found.spec
     return None

@@ -9,12 +9,12 @@ import msgspec
 from dragoman.engine.plugin import UNHANDLED
 from dragoman.engine.turn import Turn
 from dragoman.model import Timer
-from dragoman.plugins.remind import buttons, choosing, drafts, grammar, people, scheduling, setting, telling
+from dragoman.plugins.remind import buttons, choosing, drafts, people, scheduling, setting, telling
 from dragoman.plugins.remind.buttons import Press
 from dragoman.plugins.remind.drafts import Draft, Placed
 from dragoman.plugins.remind.orders import Order
 from dragoman.plugins.remind.texts import word
-from dragoman.when import rhythm
+from dragoman.when import rhythm, words
 from dragoman.when.names import Language
 from dragoman.when.questions import Question
 from dragoman.when.spec import Spec
@@ -118,7 +118,7 @@ async def move(turn: Turn, order: Order, language: Language) -> None:
 
 async def _shift(turn: Turn, timer: Timer, order: Order, language: Language) -> bool:
     """Move by so much ("by 10 minutes"); False when that is no length of time."""
-    span = grammar.find(f"{order.when}后" if language == "zh" else f"in {order.when}")
+    span = words.find(f"{order.when}后" if language == "zh" else f"in {order.when}")
     seconds = drafts.seconds(span.spec) if span else 0.0
     if not seconds:
         return False
@@ -140,7 +140,7 @@ async def _to(turn: Turn, timer: Timer, when: str, language: Language) -> None:
     """Move to a time: a time of day alone is of the same day, or of all days of one that comes again."""
     draft = _draft(turn, timer, language)
     zone = (await people.zone_of(turn)).info
-    found = grammar.find(when) if when else None
+    found = words.find(when) if when else None
     if found is None:
         day = None if timer.every else drafts.day_of(timer.at, zone)
         setting.ask(turn, msgspec.structs.replace(draft, spec=day), word("move_when", language))

@@ -8,11 +8,11 @@ import msgspec
 
 from dragoman.engine.plugin import UNHANDLED
 from dragoman.engine.turn import Turn
-from dragoman.plugins.remind import admission, buttons, drafts, grammar, model, orders, people, scheduling, telling
+from dragoman.plugins.remind import admission, buttons, drafts, model, orders, people, scheduling, telling
 from dragoman.plugins.remind.admission import Wish
 from dragoman.plugins.remind.drafts import Draft, Placed
 from dragoman.plugins.remind.texts import word
-from dragoman.when import render
+from dragoman.when import render, words
 from dragoman.when.names import Language
 from dragoman.when.questions import Passed, Question
 from dragoman.when.spec import Spec
@@ -143,7 +143,7 @@ def _completed(turn: Turn, answer: str, known: Draft, zone: zoneinfo.ZoneInfo) -
         at = drafts.chosen(answer, known.choices, zone)
     if at is not None and known.spec is not None:
         return msgspec.structs.replace(known, spec=drafts.narrowed(known.spec, at, zone), choices=())
-    found = grammar.find(answer) if press is None else None
+    found = words.find(answer) if press is None else None
     if found is None:
         return None
     spec = drafts.completed(known.spec, found.spec)
@@ -170,5 +170,5 @@ async def agreed(turn: Turn, answer: str, draft: dict[str, Any], placed: dict[st
         case False:
             ask(turn, known, word("model_no", known.language))
         case None:
-            return await timed(turn, answer, draft) if grammar.find(answer) else UNHANDLED
+            return await timed(turn, answer, draft) if words.find(answer) else UNHANDLED
     return None
