@@ -1,6 +1,8 @@
 """Reminders in chats: set, listed, moved, put off and cancelled, in both languages."""
 
 import datetime as dt
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -557,3 +559,32 @@ async def test_in_ten_minutes_counts_from_when_it_was_said_though_it_was_heard_l
 
     [timer] = play.set.values()
     assert timer.at == MORNING + 10 * MINUTE
+
+
+def phrases_of_the_page() -> list[str]:
+    """What the page for users says that one may say."""
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "set-reminders.md"
+    rows = [line.split("|")[1] for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    return [phrase for row in rows for phrase in re.findall(r"`([^`]+)`", row)]
+
+
+@pytest.mark.parametrize("phrase", phrases_of_the_page())
+async def test_whatever_the_page_for_users_says_is_understood(phrase: str) -> None:
+    play = await at_home()
+    for text in (
+        "remind me tomorrow at 9am to write the report",
+        "明天下午3点提醒我开会",
+        "remind me in 1 minute to stretch",
+    ):
+        await play.say(text)
+    await play.wait(MINUTE)
+
+    answer = await said(play, phrase)
+
+    assert answer
+    assert answer not in {"I find no such reminder.", "没有找到这个提醒。"}
+    assert not answer.startswith(("Which one", "你指的是", "That has passed"))
+
+
+def test_the_page_for_users_has_phrases() -> None:
+    assert len(phrases_of_the_page()) > 30
