@@ -120,11 +120,13 @@ async def test_the_list_the_zone_and_the_numbers_outlive_the_turns(chat: Chat) -
     await chat.say("取消提醒1")
     await chat.say("取消提醒2")
     await chat.say("我的提醒")
+    await chat.say("几点了")
 
-    *_, listed, first, second, empty = await chat.texts(7)
+    *_, listed, first, second, empty, clock = await chat.texts(8)
     assert "15:00：开会" in listed
     assert {first, second} == {"已取消：开会", "已取消：站会"}
     assert empty.startswith("你还没有提醒")
+    assert clock.endswith("（Asia/Shanghai）。")
 
 
 async def test_in_a_group_a_reminder_is_its_owners(chat: Chat) -> None:

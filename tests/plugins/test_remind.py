@@ -164,6 +164,40 @@ async def test_chinese_words_answer_an_ambiguous_time_too(answer: str) -> None:
     assert await said(play, answer) == "好的，明天 11月27日 星期五 15:00：开会"
 
 
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (
+            "I have a meeting at 3pm, remind me 10 minutes before",
+            "today, Thursday 26 November, 14:50: I have a meeting",
+        ),
+        ("remind me an hour before the dentist tomorrow at 5pm", "tomorrow, Friday 27 November, 16:00: the dentist"),
+        ("明天下午3点开会，提前10分钟提醒我", "明天 11月27日 星期五 14:50：开会"),
+        ("提醒我 tomorrow 5pm 喝水", "明天 11月27日 星期五 17:00：喝水"),
+        ("set a timer for 10 minutes", "today, Thursday 26 November, 10:10."),
+    ],
+)
+async def test_times_before_others_and_beside_another_language_are_read(text: str, answer: str) -> None:
+    assert (await said(await at_home(), text)).endswith(answer)
+
+
+async def test_a_question_about_the_time_is_dropped_at_never_mind() -> None:
+    play = await at_home()
+    await play.say("remind me to call mum")
+
+    assert await said(play, "never mind") == "OK, nothing changed."
+    assert await said(play, "tomorrow") == ""
+
+
+async def test_a_yes_with_conditions_is_none() -> None:
+    play = await at_home()
+    await play.say("remind me tomorrow at 9am to call mum")
+    await play.say("delete all reminders")
+
+    assert await said(play, "yes but keep the first") == ""
+    assert len(play.set) == 1
+
+
 async def test_an_ambiguous_repetition_keeps_its_rule() -> None:
     play = await at_home()
 

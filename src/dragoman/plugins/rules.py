@@ -96,7 +96,9 @@ async def answer(turn: Turn) -> object:
         return UNHANDLED
     if turn.event.value.get("interaction_id"):
         turn.answer()
-    turn.say(templates.fill(rule.answer.of(said), values(turn, said)), buttons=rule.buttons.of(said))
+    text = rule.answer.of(said)
+    told = await turn.recall("zone", of="person") if "{" in text else None  # as the reminders were told
+    turn.say(templates.fill(text, values(turn, said, told)), buttons=rule.buttons.of(said))
     return None
 
 
@@ -115,9 +117,12 @@ def said_in(event: Event) -> str:
     return event.text
 
 
-def values(turn: Turn, said: str) -> dict[str, str]:
-    """Return what the placeholders of an answer stand for, in the language of what was said."""
-    zone = zone_of(turn.event.sender.zone) or zone_of(turn.settings.zone) or dt.UTC
+def values(turn: Turn, said: str, told: str | None = None) -> dict[str, str]:
+    """Return what the placeholders of an answer stand for, in the language of what was said.
+
+    `told` is the zone that the person named: it counts more than the platform's.
+    """
+    zone = zone_of(told or "") or zone_of(turn.event.sender.zone) or zone_of(turn.settings.zone) or dt.UTC
     now = dt.datetime.fromtimestamp(turn.now, zone)
     chinese = phrases.is_chinese(said)
     return {

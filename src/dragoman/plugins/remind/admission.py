@@ -8,6 +8,8 @@ import re
 from types import ModuleType
 from typing import Final, Literal
 
+import msgspec
+
 from dragoman.model import Value
 from dragoman.plugins import phrases
 from dragoman.plugins.remind import chinese, english
@@ -77,13 +79,30 @@ def _called(said: str, end: int, language: ModuleType) -> Wish | None:
     vague = bool(language.VAGUE.search(rest))
     if language.TOLD.search(said):
         return None
-    if found := words.find(said):
+    if found := words.find(said) or _early(said, language):
         spec = found.spec
         again = not found.what and bool(spec.after) and not (spec.day or spec.clock or spec.every)
         again = again and bool(language.AGAIN.search(said))
-        return Wish(kind="call", found=found, what=found.what, vague=vague, again=again)
+        return Wish(kind="call", found=found, what=_without_call(found.what, language), vague=vague, again=again)
     what = language.AFTER_CALL.sub("", rest, count=1).strip(_AROUND + "?？")
     return None if vague else Wish(kind="call", found=None, what=what)
+
+
+def _early(said: str, language: ModuleType) -> Found | None:
+    """Read a time that is so much before another: "I have a meeting at 3pm, remind me 10 minutes before"."""
+    early = language.EARLY.search(said)
+    span = words.find(f"in {early['span']}") if early else None
+    found = words.find(said[: early.start()] + said[early.end() :]) if early else None
+    if span is None or found is None or found.spec.clock is None or found.spec.every or found.spec.after:
+        return None
+    before = tuple(msgspec.structs.replace(amount, count=-amount.count) for amount in span.spec.after)
+    return Found(spec=msgspec.structs.replace(found.spec, after=before), what=found.what)
+
+
+def _without_call(what: str, language: ModuleType) -> str:
+    """Take the call off a task, where the grammar of another language found the time: "提醒我 tomorrow 5pm 喝水"."""
+    call = language.CALL.match(what)
+    return language.AFTER_CALL.sub("", what[call.end() :], count=1).strip() if call else what
 
 
 def _bare(said: str, language: ModuleType) -> Wish | None:

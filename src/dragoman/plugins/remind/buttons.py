@@ -3,6 +3,7 @@
 They carry a timer's name, or a time, and never a position in a list that may have changed since.
 """
 
+import re
 from typing import Final
 
 from dragoman.model import Button, Value
@@ -26,6 +27,8 @@ _NO_WORDS: Final = """
     no n nope wrong 否 不 不是 不对 不用 不要 错
 """
 NO: Final = frozenset(_NO_WORDS.split())
+FILLERS: Final = frozenset({"please", "thanks", "thank", "you", "do", "it", "that", "of", "course", "all"})
+"""What may stand beside a yes or a no."""
 
 
 class Press(Value):
@@ -52,5 +55,6 @@ def read(value: object) -> Press | None:
 def yes_or_no(answer: str) -> bool | None:
     """Read the answer to a question of yes or no, pressed or said; None when it is neither."""
     press = read(answer)
-    said = press.verb if press else answer.strip(" .!。！,，").casefold()
-    return True if said in YES else False if said in NO else None
+    said = press.verb if press else answer.casefold()
+    words = set(re.findall(r"[^\s.,!。！，]+", said)) - FILLERS
+    return True if words and words <= YES else False if words and words <= NO else None

@@ -6,7 +6,8 @@ from typing import Final
 _LINK: Final = r"[\s,，。;；:：、!！~…]"
 REQUEST: Final = re.compile(
     rf"(?>(?:{_LINK}|你好|您好|嗨|哈喽|hi|hello|ok|好的?|那么?|请|麻烦|拜托|劳驾|帮我|帮忙|给我|替我|帮个忙|能不能|可不可以|能否|可否|可以"
-    r"|你能|能|到时候?|到点|届时|记得|务必|一定|准时|按时|就|再|要|都|也|先|(?:我)?(?:想要?|希望|需要|要)(?:你|您)?|你|您|小助手|助手|机器人|一下)*)",
+    r"|你能|能|到时候?|到点|届时|记得|务必|一定|准时|按时|就|再|要|都|也|先|(?:我)?(?:想要?|希望|需要|要)(?:你|您)?|你|您"
+    r"|小助手|助手|机器人|一下|(?:提前|提早)[^,，。 ]{1,8})*)",
     re.IGNORECASE,
 )
 """What may stand before a call."""
@@ -30,6 +31,8 @@ PEOPLE: Final = re.compile(
 """Who else reminds somebody: "老板今天提醒我明天开会"."""
 
 AGAIN: Final = re.compile("提醒我|再叫我")
+EARLY: Final = re.compile("(?!)")
+"""The grammar knows these words itself."""
 QUESTION: Final = re.compile(
     "[?？]|[吗么嘛]$|什么|谁|哪|怎么|怎样|如何|为什么|为啥|几[点个号天时月次]|多少|多久|多长|是不是|有没有|能不能|可不可以|要不要|行不行|好不好"
     "|对不对|会不会|还是|[了过]没|没有$|呢$"

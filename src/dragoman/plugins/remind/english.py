@@ -36,6 +36,12 @@ PEOPLE: Final = re.compile(r"(?!)")
 TOLD: Final = re.compile(r"(?!)")
 
 AGAIN: Final = re.compile(r"\bremind (?:me|us)\b", re.IGNORECASE)
+_COUNT: Final = r"(?:\d{1,3}|an?|half an|one|two|three|five|ten|fifteen|twenty|thirty)"
+_SPAN: Final = rf"(?P<span>{_COUNT}\s+(?:minute|min|hour|hr|day|week)s?)"
+EARLY: Final = re.compile(
+    rf"[\s,]*\b{_SPAN}\s+(?:before(?:hand)?|earlier|in advance|ahead of time)\b(?: (?:of|that|it))?", re.IGNORECASE
+)
+"""So much before the time that is said."""
 QUESTION: Final = re.compile(
     r"\?|^(?:what|when|where|who|whom|whose|why|which|how|is|are|am|was|were|do|does|did|can|could|will|would|should|shall"
     r"|may|might|have|has|had|isn't|aren't|don't|doesn't|didn't|won't|any|what's|when's|who's|where's|how's)\b",

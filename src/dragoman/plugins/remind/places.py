@@ -8,7 +8,7 @@ from typing import Final
 
 REGIONS: Final = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 """Where cities are; the other names are old aliases, and parts of a country."""
-NO_CITIES: Final = frozenset({"west", "north", "south", "general"})
+NO_CITIES: Final = frozenset({"west", "north", "south", "center", "wake", "easter"})
 
 OTHERS: Final[Mapping[str, str]] = {
     "Asia/Shanghai": "beijing shenzhen guangzhou hangzhou chengdu nanjing wuhan tianjin suzhou xi'an xian xiamen china "

@@ -1,6 +1,8 @@
 """A reminder is set or moved: its time is placed, what is open is asked back, what was understood is confirmed."""
 
+import asyncio
 import datetime as dt
+import re
 import zoneinfo
 from typing import Any, Final
 
@@ -11,6 +13,7 @@ from dragoman.engine.turn import Turn
 from dragoman.plugins.remind import admission, buttons, drafts, model, orders, people, scheduling, telling
 from dragoman.plugins.remind.admission import Wish
 from dragoman.plugins.remind.drafts import Draft, Placed
+from dragoman.plugins.remind.people import Zone
 from dragoman.plugins.remind.texts import word
 from dragoman.when import render, words
 from dragoman.when.names import Language
@@ -22,6 +25,10 @@ FRESH: Final = 86_400.0
 SHORT: Final = 40
 """Characters of an answer that is taken for a time that was not understood; a longer one is about something else."""
 TRIES: Final = 2
+"""Times that an answer is asked for again."""
+NEVER_MIND: Final = re.compile(
+    r"(?:never ?mind|nvm|forget (?:it|about it))[.!]*|(?:不用|不要|不必|没事)了?[。！!]*", re.IGNORECASE
+)
 
 
 async def wished(turn: Turn, wish: Wish, language: Language) -> object:
@@ -64,6 +71,9 @@ async def _place(turn: Turn, draft: Draft) -> None:
 async def _guess(turn: Turn, draft: Draft) -> None:
     """Ask the model what time is meant, where there is one; its guess is put to the person, who else is asked."""
     zone = await people.zone_of(turn)
+    if (placed := await _date(draft, zone)) is not None:
+        await scheduling.settle(turn, msgspec.structs.replace(draft, what=""), placed)
+        return
     guess = await model.read(turn, zone)
     if guess is None:
         ask(turn, draft, word("when_of" if draft.what else "when", draft.language, what=draft.what))
@@ -79,6 +89,17 @@ async def _guess(turn: Turn, draft: Draft) -> None:
         draft=msgspec.to_builtins(draft),
         placed=msgspec.to_builtins(guess.placed),
     )
+
+
+async def _date(draft: Draft, zone: Zone) -> Placed | None:
+    """Read what follows a call as a date in some rarer form; in a thread, because that is slow."""
+    if not any(sign.isdigit() for sign in draft.what):
+        return None
+    now = dt.datetime.fromtimestamp(draft.said_at, zone.info)
+    reading = await asyncio.to_thread(words.read, draft.what, now, zone.info)
+    if reading.at is None or reading.what:
+        return None
+    return Placed(at=dt.datetime.fromisoformat(reading.at).timestamp(), every=reading.every or "")
 
 
 def ask_back(turn: Turn, draft: Draft, question: Question) -> None:
@@ -104,6 +125,9 @@ async def timed(turn: Turn, answer: str, draft: dict[str, Any]) -> object:
     if _speaks_anew(turn, answer):
         return UNHANDLED
     known = msgspec.convert(draft, Draft)
+    if buttons.read(answer) is None and (NEVER_MIND.fullmatch(answer.strip()) or buttons.yes_or_no(answer) is False):
+        turn.say(word("kept", known.language))
+        return None
     zone = await people.zone_of(turn)
     completed = _completed(turn, answer, known, zone.info)
     if completed is None:
