@@ -48,6 +48,8 @@ COMMANDS = (
     ("store", "copy"),
     ("conformance",),
     ("bench",),
+    ("remind",),
+    ("remind", "parse"),
     ("version",),
 )
 
