@@ -133,6 +133,132 @@ ORDINARY = """
     稍后
     等一下
     推迟10分钟
+    ok see you at 5
+    let's meet at 3pm
+    lunch at noon?
+    at noon I eat lunch
+    it's 10:30 now
+    10:30
+    tomorrow at 9
+    at 5pm
+    5pm works
+    every Monday
+    I work every day from 9 to 5
+    my class is every Tuesday at 6pm
+    she calls me every day at 9
+    pizza every Friday!
+    Friday at 17:30 is good
+    new version released at 10:00 today
+    deadline is Friday 5pm
+    the deadline is tomorrow at 5pm
+    deploy failed at 10:32
+    server restarted at 03:14
+    order arrived at 9:15
+    the game starts at 20:45
+    game at 20:45 tomorrow
+    flight BA123 at 10:45
+    room 10:30 booked
+    open at 9am daily
+    what happened at 9am yesterday
+    tell me a joke
+    tell me the news at 9
+    play music
+    play some jazz at 8pm
+    check the weather at 5pm in Berlin
+    show me flights at 9am tomorrow to Rome
+    book a table for two tomorrow at 7pm
+    write a poem about 5pm
+    write me an email about the meeting tomorrow at 9am
+    translate "see you tomorrow at 9am"
+    set the temperature to 21 at 7am
+    turn on the light at 7am
+    search for hotels tomorrow at 9am
+    summarize the meeting at 9am
+    help me prepare for the meeting tomorrow at 9am
+    convert 5pm PST to CET
+    how about 5pm
+    maybe tomorrow at 3pm
+    John's birthday party is on Saturday at 8pm
+    Party on Saturday at 8pm
+    remember when we met at 5pm
+    don't forget who you are
+    I forgot my keys at 9am
+    reminder: be nice
+    alarm clock broken
+    I want a reminder app
+    make me laugh
+    add milk to the list
+    create a file at 5pm
+    schedule looks full tomorrow at 9am
+    we need alarm systems
+    timer broke
+    wake me up when september ends
+    notify me
+    alert!
+    he woke me up at 6:30
+    thanks for waking me up at 6:30
+    could you remind me who you are?
+    don't remind me of that
+    that song reminds me of 1999
+    remind me how to install it
+    你好
+    早上好
+    晚上8点了
+    下午3点开会了
+    现在下午3点
+    下午3点
+    明天9点
+    每天
+    每周一
+    会议时间是明天下午3点
+    我明天9点到公司
+    他们每周五开会
+    店里每天9点开门
+    超市每天早上8点开门
+    图书馆周一闭馆
+    比赛晚上8点开始
+    飞机10:45起飞
+    我的生日是5月5日
+    帮我查一下明天9点的航班
+    帮我订明天晚上7点的餐厅
+    写一封邮件说明天9点开会
+    翻译：明天下午3点开会
+    明天下午3点北京天气
+    讲个笑话
+    播放音乐
+    晚上8点播放音乐
+    他让我明天9点去医院
+    妈妈说明天8点吃饭
+    老师要求我们明天9点到校
+    昨天提醒我的那个人是谁
+    谁提醒我的
+    什么是提醒
+    提醒功能怎么用
+    怎么设置提醒
+    如何取消提醒
+    你会提醒我吗
+    别忘了我是谁
+    不要忘记初心
+    记得吗
+    记得你昨天说过的话
+    闹钟响了
+    通知我了吗
+    叫我爸爸
+    叫我女王大人
+    大家都叫我小王
+    我在哪
+    我在纽约出差
+    我在家
+    早上7点的闹钟没响
+    明天见面聊
+    周末愉快
+    下周三之前给我
+    三点水旁的字有哪些
+    一点也不好
+    有一点累
+    半天没回我
+    两点建议
+    我有三点要说
 """
 """What people say in a direct chat, and what is no reminder."""
 
@@ -192,6 +318,14 @@ REMINDERS = """
     麻烦你晚上8点提醒我一下
     提醒大家下午3点开会
     提醒：明天9点交作业
+    walk the dog every day at 7am
+    9am gym
+    take the pills every day at 8am
+    water the plants on Sunday at 10:00
+    交房租 每月1号
+    每周五下午5点写周报
+    I have a meeting at 3pm, remind me 10 minutes before
+    明天下午3点开会，提前10分钟提醒我
 """
 
 

@@ -116,6 +116,8 @@ def _bare(said: str, language: ModuleType) -> Wish | None:
     leading, trailing = said.endswith(found.what), said.startswith(found.what)
     if leading and said.removesuffix(found.what).rstrip().endswith("的"):
         return None
+    if not leading and language is chinese and said.removeprefix(found.what)[:1] not in _AROUND:
+        return None
     if not (leading or trailing) or not language.is_task(found.what, leading=leading):
         return None
     return Wish(kind="bare", found=found, what=found.what)

@@ -18,7 +18,7 @@ CALL: Final = re.compile(
     r"\bremind (?:me|us)\b(?! (?:what|why|how|who|whom|whose|where|which|whether|if|when)\b)"
     r"|(?<!\w)(?:(?:set|create|add|make|schedule|start|give me|new|(?:i|we) need|i want)(?: up)?(?: me| us)? +)"
     r"(?:(?:an?|another|the|one|new|quick|daily|weekly|recurring) +){0,2}(?:\d+[ -]?(?:min(?:ute)?s?|hours?|h|m) +)?"
-    r"(?:reminder|alarm|timer)s?\b"
+    r"(?:reminder|alarm|timer)s?\b(?! (?:apps?|systems?|clocks?|bots?|functions?|features?|settings?)\b)"
     r"|\b(?:don't|do not|dont|never) let (?:me|us) forget\b",
     re.IGNORECASE,
 )
@@ -50,19 +50,17 @@ QUESTION: Final = re.compile(
 EXPLICIT: Final = re.compile(r"\d|\bnoon\b|\bmidnight\b", re.IGNORECASE)
 
 _VERBS_WORDS: Final = """
-    add apply arrange ask assign attend back backup bake bathe begin bike book borrow bring brush buy call
-    cancel change charge check clean clear close collect complete confirm contact cook copy deliver deploy do
-    download draft drink drive drop dry eat email exercise export feed fetch file fill find finish fix fold
-    follow get give go grab hand hang help hit install invite iron jog join leave lift lock log mail make
-    measure meditate message mop move mow note open order pack paint pay phone pick plan plant play polish
-    post practice practise pray prepare print publish pull push put record refill refuel register release
-    renew renew repair replace reply report request reserve reset restart restock return review ring rotate
-    run save scan schedule send set shave shop shower shut sign skype sleep sort start stop stretch study
-    submit sweep swim switch sync take talk tell test text thank throw tidy top transfer turn update upload
-    vacuum visit vote wake walk wash watch water wear weed weigh wipe withdraw work write zoom
+    apply arrange assign attend bake bathe bike borrow bring brush buy call cancel charge check clean clear
+    collect complete contact cook copy deliver do download drink drive drop dry eat email exercise export feed
+    fetch file fill finish fix fold get give go grab hand hang install invite iron jog join leave lift lock
+    mail measure meditate message mop move mow note pack paint pay phone pick plant polish post practice
+    practise pray prepare publish pull push put refill refuel renew renew repair replace reply reset restart
+    restock return review ring rotate save scan send shave shop shower shut sign skype sleep sort stretch
+    study submit sweep swim sync take talk text thank throw tidy top transfer update upload vacuum visit vote
+    wake walk wash watch water wear weed weigh wipe withdraw work zoom
 """
 VERBS: Final = frozenset(_VERBS_WORDS.split())
-"""What a task begins with, where its time stands at the end."""
+"""What a task begins with, where its time stands at the end; what may well be meant for the bot is not among them."""
 _NO_TASK_WORDS: Final = """
     i i'm i'll i've i'd im ill we we're we'll we've you you're you'll he he's she she's it it's its they
     they're this that that's these those there there's here my our your his her their the a an some any all no
@@ -77,8 +75,14 @@ _NO_TASK_WORDS: Final = """
 """
 NO_TASK: Final = frozenset(_NO_TASK_WORDS.split())
 """What a statement begins with, or an answer: "tomorrow at 3 works for me"."""
+_FOR_THE_BOT_WORDS: Final = """
+    tell show write play search find translate summarize summarise explain draw generate create set turn switch give
+    help convert calculate list open close delete define describe count
+"""
+FOR_THE_BOT: Final = frozenset(_FOR_THE_BOT_WORDS.split())
+"""What begins an order that the bot itself is to do."""
 _STATES_WORDS: Final = """
-    is are was were will would has have had works suits sounds seems isn't aren't
+    is are was were will would has have had works suits sounds seems looks isn't aren't me us
 """
 STATES: Final = frozenset(_STATES_WORDS.split())
 """Words that make a statement, right after its subject."""
@@ -91,6 +95,6 @@ def is_task(words: str, *, leading: bool) -> bool:
     first, second = (*(word.strip('.,;:!"()') for word in said[:2]), "", "")[:2]
     if not first or first in NO_TASK or len(said) > 14:
         return False
-    if first in VERBS:
-        return second not in STATES
-    return leading and second not in STATES and not (_PAST.fullmatch(first) or _PAST.fullmatch(second))
+    if second in STATES or _PAST.fullmatch(second):
+        return False
+    return first in VERBS or (leading and first not in FOR_THE_BOT and not _PAST.fullmatch(first))
