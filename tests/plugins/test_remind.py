@@ -392,6 +392,22 @@ async def test_the_time_of_day_of_a_repetition_moves_as_a_whole_and_another_day_
     assert "next: Friday 4 December, 18:00" in await said(play, "my reminders")
 
 
+async def test_an_interval_of_weeks_moves_to_another_time_of_day_as_a_whole() -> None:
+    play = await at_home()
+    await play.say("remind me every 2 weeks on Monday at 9am to pay")
+
+    moved = await said(play, "move reminder 1 to 8am")
+    await play.wait(10 * DAY)
+
+    assert moved == "OK, changed to every 2 weeks: pay\nThe next time: Monday 30 November, 08:00."
+    assert "next: Monday 14 December, 08:00" in await said(play, "my reminders")
+
+
+async def test_a_call_alone_asks_when() -> None:
+    assert await said(await at_home(), "提醒我") == "什么时候提醒你？"
+    assert await said(await at_home(), "remind me") == "When shall I remind you?"
+
+
 async def test_moving_without_a_time_asks_for_it() -> None:
     play = await at_home()
     await play.say("remind me tomorrow at 9am to call mum")

@@ -20,7 +20,7 @@ __all__ = ["Settings", "plugin"]
 
 plugin = Plugin("remind", settings=Settings, title="Reminders: set, listed, moved and cancelled in words.")
 
-SET: Final = frozenset({"remind", "remindme", "reminder", "提醒", "提醒我"})
+SET: Final = frozenset({"remind", "提醒"})
 LIST: Final = frozenset({"reminders", "提醒列表", "我的提醒"})
 ZONE: Final = frozenset({"timezone", "时区"})
 CLOSE: Final = re.compile("/(提醒|时区)(.+)", re.DOTALL)

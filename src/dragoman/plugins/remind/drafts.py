@@ -125,6 +125,11 @@ def only_clock(spec: Spec) -> bool:
     return spec.clock is not None and spec.day is None and not spec.after and spec.every is None
 
 
+def by_days(every: str) -> bool:
+    """Tell whether a rule is an interval of days or weeks, which keeps the time of day of its first fire."""
+    return " " not in every and every.endswith(("d", "w"))
+
+
 def rule_at(every: str, clock: Clock | None) -> str | None:
     """Return a rule with another time of day; None where it is no rule of days at one time."""
     fields = every.split()

@@ -145,13 +145,14 @@ async def _to(turn: Turn, timer: Timer, when: str, language: Language) -> None:
         day = None if timer.every else drafts.day_of(timer.at, zone)
         setting.ask(turn, msgspec.structs.replace(draft, spec=day), word("move_when", language))
         return
-    placed = _every_day(timer, found.spec, turn.now, zone)
     spec = drafts.completed(drafts.day_of(timer.at, zone), found.spec)
     try:
-        placed = placed or drafts.place(spec, turn.now, zone, language)
+        placed = _every_day(timer, found.spec, turn.now, zone) or drafts.place(spec, turn.now, zone, language)
     except Question as question:
         setting.ask_back(turn, msgspec.structs.replace(draft, spec=spec), question)
     else:
+        if drafts.only_clock(found.spec) and drafts.by_days(timer.every):
+            placed = msgspec.structs.replace(placed, every=timer.every)
         await scheduling.settle(turn, draft, placed)
 
 
