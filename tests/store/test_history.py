@@ -40,6 +40,18 @@ async def test_history_is_told_oldest_first(line: "Line") -> None:
     ]
 
 
+async def test_what_the_bot_said_when_a_timer_fired_is_told_and_nobody_said_the_timer(line: "Line") -> None:
+    await say(line, "remind me", "OK")
+    await line.accept(kind="timer", key="t1@1")
+    await line.commit(await line.claim(), "it is time")
+
+    assert texts(await line.store.reader.history("c1", 10)) == [
+        ("person", "remind me"),
+        ("bot", "OK"),
+        ("bot", "it is time"),
+    ]
+
+
 async def test_a_line_says_who_and_when(line: "Line") -> None:
     event = await say(line, "hello")
 

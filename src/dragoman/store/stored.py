@@ -92,7 +92,7 @@ def lines(
         event = _event(body)
         told += reversed(_replies(said.get(number, ())))
         text = changed.get(event.message_id, event.text)
-        if text is not None:
+        if text is not None and event.kind != "timer":  # nobody said that, but what the bot said then counts
             told.append(Line(by="person", text=text, at=at, id=f"e{number}", name=event.sender.name))
         if len(told) >= limit:
             break

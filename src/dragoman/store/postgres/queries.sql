@@ -471,7 +471,7 @@ SELECT name, reason FROM account WHERE paused_until > moment(:now);
 
 -- name: recent_events
 SELECT id, event, accepted_at FROM inbox
-WHERE conversation = :conversation AND id < :before AND kind IN ('message', 'command', 'action')
+WHERE conversation = :conversation AND id < :before AND kind IN ('message', 'command', 'action', 'timer')
 ORDER BY id DESC LIMIT :limit;
 
 -- name: recent_changes
