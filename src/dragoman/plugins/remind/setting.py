@@ -143,7 +143,8 @@ async def timed(turn: Turn, answer: str, draft: dict[str, Any]) -> object:
 
 def _speaks_anew(turn: Turn, answer: str) -> bool:
     """Tell whether somebody orders something else in place of an answer."""
-    if turn.event.value.get("command") or answer.startswith("/") or orders.read(answer, direct=False):
+    order = orders.read(answer, direct=False)
+    if turn.event.value.get("command") or answer.startswith("/") or (order and order.verb != "snooze"):
         return True
     wish = admission.read(answer, direct=False)
     return wish is not None and wish.kind == "call" and bool(wish.what)
