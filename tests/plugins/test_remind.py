@@ -349,6 +349,28 @@ async def test_all_reminders_go_only_after_a_yes() -> None:
 @pytest.mark.parametrize(
     ("order", "answer"),
     [
+        ("cancel 2", "Cancelled: call dad"),
+        ("取消1", "已取消：call mum"),
+        ("cancel all", "Cancel all 2 reminders?"),
+        ("全部取消", "要取消全部 2 个提醒吗？"),
+    ],
+)
+async def test_right_after_the_list_short_words_mean_it_and_later_they_do_not(order: str, answer: str) -> None:
+    play = await at_home()
+    await play.say("remind me tomorrow at 9am to call mum")
+    await play.say("remind me tomorrow at 10am to call dad")
+
+    assert await said(play, order) == ""
+    await play.say("my reminders")
+    await play.wait(HOUR)
+    assert await said(play, order) == ""
+    await play.say("my reminders")
+    assert await said(play, order) == answer
+
+
+@pytest.mark.parametrize(
+    ("order", "answer"),
+    [
         ("move reminder 1 to 5pm", "OK, moved: tomorrow, Friday 27 November, 17:00: call mum"),
         ("change reminder 1 to Sunday 9am", "OK, moved: Sunday 29 November, 09:00: call mum"),
         ("postpone the mum reminder by 30 minutes", "OK, moved: tomorrow, Friday 27 November, 09:30: call mum"),

@@ -7,7 +7,7 @@ from typing import Final
 from dragoman.engine.plugin import UNHANDLED, Plugin, action_value, command_of
 from dragoman.engine.turn import Turn
 from dragoman.model import Event
-from dragoman.plugins.remind import admission, buttons, firing, keeping, model, orders, people, setting, zones
+from dragoman.plugins.remind import admission, buttons, choosing, firing, keeping, model, orders, people, setting, zones
 from dragoman.plugins.remind.admission import Wish
 from dragoman.plugins.remind.buttons import Press
 from dragoman.plugins.remind.orders import Order
@@ -91,6 +91,8 @@ async def heard(turn: Turn) -> object:
 
 async def obey(turn: Turn, order: Order, language: Language) -> object:
     """Do what an order says."""
+    if order.short and not await choosing.shown_lately(turn):
+        return UNHANDLED
     turn.remember(people.LANGUAGE, language)
     if order.verb == "snooze":
         return await firing.snooze(turn, order.when, language, plainly=order.plain)

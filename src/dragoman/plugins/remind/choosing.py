@@ -10,7 +10,9 @@ from dragoman.plugins import phrases
 from dragoman.plugins.remind import people
 
 SHOWN: Final = "shown"
-"""Where a conversation remembers the list that it was shown last: whose it is, and the names in its order."""
+"""Where a conversation remembers the list that it was shown last: whose it is, when, and the names in its order."""
+RECENT: Final = 600.0
+"""Seconds for which "cancel 2" means the list."""
 
 _DIGITS: Final = re.compile(r"\d{1,3}")
 _WORDS: Final = {
@@ -39,6 +41,17 @@ async def chosen(turn: Turn, which: str) -> list[Timer]:
         names = [order[number - 1] for number in numbers if 0 < number <= len(order)]
         return [by_name[name] for name in dict.fromkeys(names) if name in by_name]
     return _by_words(which, mine)
+
+
+def show(turn: Turn, timers: Sequence[Timer]) -> None:
+    """Remember a list that is shown."""
+    turn.remember(SHOWN, {"person": turn.person, "at": turn.now, "names": [timer.name for timer in timers]})
+
+
+async def shown_lately(turn: Turn) -> bool:
+    """Tell whether this person was shown a list just now."""
+    shown = await turn.recall(SHOWN) or {}
+    return shown.get("person") == turn.person and turn.now - shown.get("at", 0.0) <= RECENT
 
 
 async def _order(turn: Turn, mine: Sequence[Timer]) -> list[str]:

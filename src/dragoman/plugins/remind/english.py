@@ -16,7 +16,7 @@ REQUEST: Final = re.compile(rf"[\s,!.:;\-]*{_POLITE}{_ASK}(?:(?:please|kindly|al
 
 CALL: Final = re.compile(
     r"\bremind (?:me|us)\b(?! (?:what|why|how|who|whom|whose|where|which|whether|if|when)\b)"
-    r"|(?<!\w)(?:(?:set|create|add|make|schedule|start|give me|new|(?:i|we) need|i want)(?: up)?(?: me| us)? +)"
+    r"|(?<!\w)(?:(?:set|create|add|make|schedule|start|give me|new|(?:(?:i|we) )?need|i want)(?: up)?(?: me| us)? +)"
     r"(?:(?:an?|another|the|one|new|quick|daily|weekly|recurring) +){0,2}(?:\d+[ -]?(?:min(?:ute)?s?|hours?|h|m) +)?"
     r"(?:reminder|alarm|timer)s?\b(?! (?:apps?|systems?|clocks?|bots?|functions?|features?|settings?)\b)"
     r"|\b(?:don't|do not|dont|never) let (?:me|us) forget\b",

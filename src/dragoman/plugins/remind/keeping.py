@@ -30,7 +30,7 @@ async def listed(turn: Turn, language: Language) -> None:
         turn.say(word("none", language))
         return
     zone = await people.zone_of(turn)
-    turn.remember(choosing.SHOWN, {"person": turn.person, "names": [timer.name for timer in mine]})
+    choosing.show(turn, mine)
     heads = word("list", language)
     told = "\n".join([heads, "", *_numbered(mine, turn.now, zone, language), "", word("how", language)])
     turn.say(telling.with_hint(told, zone, language))
@@ -68,7 +68,7 @@ async def _none(turn: Turn, language: Language) -> None:
 async def _which(turn: Turn, found: Sequence[Timer], language: Language) -> str:
     """Write the reminders among which somebody is to choose; their numbers count from now on."""
     zone = await people.zone_of(turn)
-    turn.remember(choosing.SHOWN, {"person": turn.person, "names": [timer.name for timer in found]})
+    choosing.show(turn, found)
     return "\n".join([word("which", language), "", *_numbered(found, turn.now, zone, language)])
 
 

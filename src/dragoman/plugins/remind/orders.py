@@ -18,6 +18,8 @@ class Order(Value):
     when: str = ""
     plain: bool = False
     """Whether the words mean nothing else, even where there is no such reminder: "snooze", but not "later"."""
+    short: bool = False
+    """Whether it means reminders only right after a list of them: "cancel 2"."""
 
 
 _PLEASE: Final = r"(?:(?:please|pls|hey|ok|can you|could you|would you|will you|i want to|i'd like to)[\s,]+)*"
@@ -37,6 +39,10 @@ _CANCEL_EN: Final = re.compile(
 )
 _ALL_EN: Final = re.compile(
     rf"(?:all|every|each)(?: of)?(?: my| the)? ?(?:{_THING}|of them|them)?|(?:my |the )?(?:reminder|alarm|timer)s",
+    re.IGNORECASE,
+)
+_SHORT_EN: Final = re.compile(
+    r"(?:cancel|delete|remove) (?:(?P<all>all(?: of them)?|everything)|(?:number |no\.? |#)?(?P<which>\d{1,3}))",
     re.IGNORECASE,
 )
 _MOVE_EN: Final = re.compile(
@@ -77,6 +83,10 @@ _CANCEL_ZH: Final = re.compile(
     r"|(?:不要|不用|不必|别)再?提醒我?(?P<task>.*?)了?"
 )
 _ALL_ZH: Final = re.compile("全部|所有|全都|一切|全删|都删|都取消|全取消|清空")
+_SHORT_ZH: Final = re.compile(
+    r"(?P<all>(?:取消|删除|删掉|清空)(?:全部|所有)|(?:全部|都)(?:取消|删除|删掉|删了)|清空)"
+    r"|(?:取消|删除|删掉)第?(?P<which>\d{1,3})[个条号]?"
+)
 _MOVE_ZH: Final = re.compile(
     rf"{_ASK_ZH}(?:把|将)?(?P<which>.*?{_THING_ZH}.*?)(?:时间)?(?P<how>(?:推迟|提前|延后|延迟)(?:到|至)?|(?:延|改|挪|移动?|调整?|换|变更?|更改|修改)(?:到|至|为|成))(?P<when>[^?？\n]*)"
     rf"|{_ASK_ZH}(?:修改|更改|调整|改一?下|推迟|延后|改|延迟)(?P<first>.*?{_THING_ZH}.*?)(?:(?:到|至|为|成)(?P<then>[^?？\n]+))?"
@@ -101,6 +111,8 @@ def read(text: str, *, direct: bool) -> Order | None:
         return None
     if _ZONE_ASKED.fullmatch(said.rstrip("?？")):
         return Order(verb="zone")
+    if short := _SHORT_EN.fullmatch(said) or _SHORT_ZH.fullmatch(said):
+        return Order(verb="clear" if short["all"] else "cancel", which=short["which"] or "", plain=True, short=True)
     return _chinese(said, direct=direct) if phrases.is_chinese(said) else _english(said, direct=direct)
 
 
