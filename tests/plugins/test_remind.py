@@ -65,7 +65,7 @@ async def test_what_was_understood_is_confirmed_in_the_persons_language(text: st
             "every Friday at 17:30 send the report",
             "OK, every Friday at 17:30: send the report\nThe first time: tomorrow, Friday 27 November, 17:30.",
         ),
-        ("每个工作日9:00站会", "好的，每个工作日 9:00：站会\n第一次：明天 11月27日 星期五 09:00。"),
+        ("每个工作日9:00站会", "好的，每个工作日 09:00：站会\n第一次：明天 11月27日 星期五 09:00。"),
     ],
 )
 async def test_a_repetition_is_confirmed_with_its_rule_and_its_first_time(text: str, answer: str) -> None:
@@ -379,7 +379,7 @@ async def test_right_after_the_list_short_words_mean_it_and_later_they_do_not(or
         ("把提醒1提前半小时", "好的，已改到明天 11月27日 星期五 08:30：call mum"),
         (
             "change reminder 1 to every Monday at 9am",
-            "OK, changed to every Monday at 9:00: call mum\nThe next time: Monday 30 November, 09:00.",
+            "OK, changed to every Monday at 09:00: call mum\nThe next time: Monday 30 November, 09:00.",
         ),
         ("change reminder 7 to 5pm", "I find no such reminder."),
     ],
