@@ -308,7 +308,11 @@ def test_what_is_in_effect_is_shown_without_secrets(folder: Path) -> None:
     assert (shown["port"], shown["chat_token"], shown["metrics_token"]) == (9, "***", "")
     hook = shown["accounts"]["hook"]
     assert (hook["platform"], hook["token"], hook["secret"]) == ("webhook", "***", "***")
-    assert (hook["plugins"], hook["permit"], hook["reply_within"]) == (["optout", "remind", "rules", "echo"], "everyone", 25.0)
+    assert (hook["plugins"], hook["permit"], hook["reply_within"]) == (
+        ["optout", "remind", "rules", "echo"],
+        "everyone",
+        25.0,
+    )
     assert shown["plugin"]["echo"] == {"template": "echo: {text}"}
 
 
