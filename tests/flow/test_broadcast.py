@@ -21,7 +21,7 @@ from dragoman.store.broadcasts import Fate, Report
 from dragoman.testing import simulators
 from dragoman.testing.process import configuration
 from dragoman.testing.running import Running, running
-from dragoman.testing.simulator import serve
+from dragoman.testing.simulator import Fault, serve
 from dragoman.testing.simulators.telegram import TelegramSimulator
 
 MINUTE, DAY = 60.0, 86_400.0
@@ -121,6 +121,29 @@ async def test_one_broadcast_reaches_several_platforms(tmp_path: Path) -> None:
 
         assert await here.done(number) == {"sent": 3}
         assert {name: len(each.sent) for name, each in platforms.items()} == dict.fromkeys(PLACES, 1)
+
+
+async def test_an_account_that_its_platform_refuses_holds_no_other_up(tmp_path: Path) -> None:
+    refusing, good = TelegramSimulator(), TelegramSimulator()
+    good.unlimited()
+    unauthorized = b'{"ok": false, "error_code": 401, "description": "Unauthorized"}'
+    refusing.fail(Fault(times=1000, method="sendMessage", status=401, body=unauthorized))
+    async with serve(refusing) as first, serve(good) as second:
+        tables = {
+            name: {"platform": "telegram", **each.settings(url), "sends_per_second": 200}
+            for name, each, url in (("first", refusing, first), ("second", good, second))
+        }
+        async with running(tmp_path, configuration(tables)) as service:
+            here = Bot(good, service)
+            number = await here.broadcasts.create("", Message(text="news"), 0)
+            named = [Named(account=name, channel=str(n)) for n in range(1, 21) for name in tables]
+            await here.broadcasts.add(number, audience.recipients(named, here.context.accounts))
+            await here.broadcasts.ready(number)
+            async with asyncio.timeout(20):
+                while (report := await here.report(number)).counts.get("sent", 0) < 20:
+                    await asyncio.sleep(0.02)
+
+    assert (len(good.sent), refusing.sent, report.broadcast.state) == (20, [], "running")
 
 
 async def test_a_name_is_filled_in(tmp_path: Path) -> None:
