@@ -118,10 +118,10 @@ async def _ask(turn: Turn, said: str) -> str:
     settings: Settings = turn.settings
     lines = await turn.history(settings.history) if settings.history else ()
     shown = [(line.by, cut(named(turn.event, line.name, line.text), settings.max_answer)) for line in lines]
-    return await ask(turn.resource, settings, said, shown)
+    return await complete(turn.resource, settings, said, shown)
 
 
-async def ask(
+async def complete(
     opening: "asyncio.Task[Agent] | None", settings: Settings, said: str, shown: Sequence[tuple[str, str]] = ()
 ) -> str:
     """Ask a model, after the lines that it is shown; `opening` is what `life` yielded. Raises `NoAnswer`."""

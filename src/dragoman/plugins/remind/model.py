@@ -96,7 +96,7 @@ async def read(turn: Turn, zone: Zone) -> Guess | None:
 
 
 async def _ask(turn: Turn, asked: str) -> str:
-    return await llm.ask(turn.resource, _settings(turn.settings), asked)
+    return await llm.complete(turn.resource, _settings(turn.settings), asked)
 
 
 def checked(said: str, now: float, zone: zoneinfo.ZoneInfo) -> Guess | None:
