@@ -250,6 +250,16 @@ async def test_the_undo_button_takes_a_reminder_back() -> None:
     assert await play.wait(HOUR) == []
 
 
+async def test_where_nothing_can_be_pressed_a_buttons_value_is_typed() -> None:
+    play = await at_home()
+
+    [question] = await play.say("remind me tomorrow at 3 to call mum")
+    [confirmation] = await play.say(question.buttons[1].value)
+
+    assert confirmation.text == "OK, tomorrow, Friday 27 November, 15:00: call mum"
+    assert await said(play, confirmation.buttons[0].value) == "Cancelled: call mum"
+
+
 async def test_reminders_are_listed_in_the_order_of_their_times() -> None:
     play = await at_home()
     await play.say("remind me tomorrow at 9am to call mum")

@@ -35,10 +35,10 @@ PRESSES: Final[Mapping[str, Callable[[Turn, Press], Awaitable[object]]]] = {
 }
 
 
-@plugin.on(lambda event: event.kind == "action" and buttons.read(action_value(event)) is not None)
+@plugin.on(lambda event: _press(event) is not None)
 async def pressed(turn: Turn) -> None:
     """Do what one of our buttons says; the answer to a question comes here only when that has expired."""
-    press = buttons.read(action_value(turn.event))
+    press = _press(turn.event)
     if press is None or press.verb not in PRESSES:
         turn.say(word("expired", press.language if press else "en"))
         return
@@ -107,6 +107,13 @@ async def obey(turn: Turn, order: Order, language: Language) -> object:
     else:
         await keeping.move(turn, order, language)
     return None
+
+
+def _press(event: Event) -> Press | None:
+    """Read a pressed button of ours; where there are only texts (the terminal) its value is typed."""
+    if event.kind not in {"action", "message"}:
+        return None
+    return buttons.read(action_value(event) if event.kind == "action" else event.text.strip())
 
 
 def _command(event: Event, names: frozenset[str]) -> str | None:
