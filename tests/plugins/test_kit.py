@@ -5,10 +5,12 @@ import pytest
 
 from dragoman.engine.plugin import Plugin
 from dragoman.engine.turn import Turn
+from dragoman.model import Button
 from dragoman.testing.clock import FakeClock
 from dragoman.testing.model_server import ModelServer, cut, garbage, says, status
 from dragoman.testing.play import play
 from dragoman.testing.simulator import serve
+from dragoman.testing.stage import Stage
 
 clerk = Plugin("clerk")
 
@@ -22,6 +24,60 @@ async def tell(turn: Turn) -> None:
 async def test_play_returns_all_that_is_said_in_order() -> None:
     said = await play(clerk, "a", "b", clock=FakeClock(5.0))
     assert said == ["player direct 5", "a", "player direct 5", "b"]
+
+
+keeper = Plugin("keeper")
+
+
+@keeper.on(lambda event: event.text.startswith("keep "))
+async def keep(turn: Turn) -> None:
+    turn.remember("word", turn.text.removeprefix("keep "), of="person")
+    turn.remember("word", turn.text.removeprefix("keep "), of="channel")
+    turn.schedule(turn.now + 10, again, every="1m", title="keep")
+
+
+@keeper.on(lambda event: event.text == "tell")
+async def recalled(turn: Turn) -> None:
+    turn.say(f"{await turn.recall('word', of='person')} {await turn.recall('word', of='channel')}")
+
+
+@keeper.on(lambda event: event.kind == "action")
+async def end(turn: Turn) -> None:
+    for timer in await turn.timers():
+        turn.cancel(timer.name)
+
+
+@keeper.step
+async def again(turn: Turn) -> None:
+    turn.say(f"{turn.event.sender.id} {turn.late:.0f}", buttons=["end"])
+
+
+async def test_a_number_in_a_play_is_a_pause_in_which_timers_fire() -> None:
+    assert await play(keeper, "keep it", 9.0, "tell", 1.0, 60.0) == ["it it", "player 0", "player 0"]
+
+
+async def test_a_stage_remembers_of_people_and_of_the_group() -> None:
+    stage = Stage(keeper)
+    await stage.say("keep one", by="kim", chat_kind="group")
+    await stage.say("keep two", by="lee", chat_kind="group")
+
+    [kims] = await stage.say("tell", by="kim", chat_kind="group")
+    [lees] = await stage.say("tell", by="lee", chat_kind="group")
+
+    assert (kims.text, lees.text) == ("one two", "two two")
+
+
+async def test_timers_of_a_stage_are_their_persons_and_late_after_an_absence() -> None:
+    stage = Stage(keeper)
+    await stage.say("keep it", by="kim")
+    await stage.press(Button(text="end", value="end"), by="lee")
+
+    [late] = await stage.away(15)
+    await stage.press(late.buttons[0], by="kim")
+
+    assert late.text == "kim 5"
+    assert stage.set == {}
+    assert await stage.wait(3600) == []
 
 
 async def test_play_without_texts_says_nothing() -> None:

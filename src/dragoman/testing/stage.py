@@ -66,8 +66,9 @@ class Stage(NoWorld):
         self.handled = turn = await self._handler.turn(event, now=self.clock.now)
         for effect in turn.effects:
             match effect:
-                case Remember(scope="person"):
-                    self._memories[turn.person, effect.key] = effect.value
+                case Remember():
+                    names = turn.remembered_under(effect.scope)
+                    self._memories |= {(name, effect.key): effect.value for name in names}
                 case Schedule():
                     self.set[effect.timer.name] = effect.timer
                 case Cancel():
