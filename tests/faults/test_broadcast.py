@@ -12,7 +12,8 @@ async def test_a_broadcast_killed_three_times_reaches_everybody_at_most_once(tmp
     result = await broadcast.run(tmp_path, recipients=400, kills=3, seed=seed, rate=300.0)
 
     assert result.problems == []
-    assert (result.total, result.counts["failed"], result.kills) == (400, 4, 3)
+    assert (result.total, result.kills) == (400, 3)
+    assert 4 - result.counts["unknown"] <= result.counts["failed"] <= 4
     assert result.arrived >= result.counts["sent"] > 250
 
 
@@ -21,4 +22,5 @@ async def test_it_is_so_on_postgresql_too(tmp_path: Path) -> None:
         result = await broadcast.run(tmp_path, recipients=400, kills=3, store=store, rate=300.0)
 
     assert result.problems == []
-    assert (result.total, result.counts["failed"], result.kills) == (400, 4, 3)
+    assert (result.total, result.kills) == (400, 3)
+    assert 4 - result.counts["unknown"] <= result.counts["failed"] <= 4

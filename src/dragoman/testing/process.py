@@ -1,6 +1,7 @@
 """The real service as a process of its own: started by the real command, killed as a crash would, started again."""
 
 import asyncio
+import atexit
 import os
 import signal
 import socket
@@ -43,6 +44,8 @@ _KEPT: Final[list[socket.socket]] = []
 
 def free_port() -> int:
     """Return a loopback port that nobody else is given before this process ends, also while nobody listens there."""
+    if not _KEPT:
+        atexit.register(lambda: [kept.close() for kept in _KEPT])
     keeper = socket.socket()
     keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     keeper.bind(("127.0.0.1", 0))
