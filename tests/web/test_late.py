@@ -54,10 +54,13 @@ class Receiver:
     def __init__(self) -> None:
         self.taken: list[tuple[dict[str, str], bytes]] = []
         self.statuses: list[int] = []
+        self.open = asyncio.Event()
+        self.open.set()
         self.app = Starlette(routes=[Route("/late", self._take, methods=["POST"])])
 
     async def _take(self, request: Request) -> Response:
         self.taken.append((dict(request.headers), await request.body()))
+        await self.open.wait()
         return Response(status_code=self.statuses.pop(0) if self.statuses else 204)
 
     async def has(self, count: int) -> bool:
@@ -131,6 +134,30 @@ async def test_a_late_reply_goes_to_the_callback_signed(start: "Start", receiver
     }
     assert msgspec.json.decode(taken.taken[1][1])["reply"] == "and more"
     assert taken.taken[1][0]["webhook-id"] != headers["webhook-id"]
+
+
+async def test_a_repeat_is_not_answered_while_the_callback_is_under_way(
+    start: "Start", receiver: tuple[Receiver, str]
+) -> None:
+    taken, url = receiver
+    taken.open.clear()
+    form = {"content": "hello", "id": "m1"}
+    async with start(account(reply_within=0.1, callback_url=url), plugin=GATED) as site:
+        await site.post(form)
+        site.open_gate()
+        await site.until(lambda: taken.has(1))
+        meanwhile = await site.post(form)
+        taken.open.set()
+
+        async def answered() -> Any:
+            again = await site.post(form)
+            return again if again.status == 200 else None
+
+        again = await site.until(answered)
+
+    assert meanwhile.status == 503
+    assert "retry-after" in meanwhile.headers
+    assert again.json["reply"] == "late hello\n\nand more"
 
 
 async def test_a_callback_without_a_secret_carries_the_token(start: "Start", receiver: tuple[Receiver, str]) -> None:

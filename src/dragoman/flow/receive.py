@@ -26,6 +26,8 @@ from dragoman.wire import Http, Response, json_response
 
 RETRY_AFTER: Final = "5"
 """Seconds after which a platform may come back when the store is away."""
+LOOK_AGAIN: Final = 0.1
+"""Seconds between two looks at replies that are under way elsewhere."""
 
 log = telemetry.logger("receive")
 
@@ -208,10 +210,13 @@ async def _passive_reply(
     context: Context, account: Account, event: Event, accepted: Accepted, passive: Passive, received: float
 ) -> Answer:
     """Hold the request until its turn is over or the time is up; a repeat gets the same answer again."""
-    if not await _over(context, accepted.id, received + passive.seconds - context.clock()):
+    deadline = received + passive.seconds
+    if not await _over(context, accepted.id, deadline - context.clock()):
         return Answer(response=account.adapter.defer(event))
-    fresh = await context.store.reply(accepted.id)
-    deliveries = fresh or await context.store.replies(accepted.id)
+    try:
+        fresh, deliveries = await _replies(context, accepted.id, deadline)
+    except StoreAway as away:
+        return Answer(response=_later(account, str(away)))
     messages = [_message(delivery) for delivery in deliveries if isinstance(delivery.action, Say)]
     if not messages and await context.reader.status(accepted.id) == "parked":
         detail = f"the message e{accepted.id} could not be answered; it is set aside for the operator"
@@ -229,6 +234,22 @@ async def _over(context: Context, event: int, seconds: float) -> bool:
     finally:
         finished.cancel()
         stopping.cancel()
+
+
+async def _replies(context: Context, event: int, deadline: float) -> tuple[Sequence[Delivery], Sequence[Delivery]]:
+    """Take the replies that nobody was given yet; returns them, and what the answer consists of.
+
+    While they are under way elsewhere, nobody knows whether they arrive: they are waited for. To answer nevertheless
+    would give them twice, should they be sent again. When the time is up, raises `StoreAway`: the caller asks again.
+    """
+    while not (fresh := await context.store.reply(event)):
+        given = await context.store.replies(event)
+        if not any(delivery.until for delivery in given):
+            return (), given
+        if context.clock() > deadline:
+            raise StoreAway("the replies are under way elsewhere")
+        await asyncio.sleep(LOOK_AGAIN)
+    return fresh, fresh
 
 
 def _message(delivery: Delivery) -> Message:

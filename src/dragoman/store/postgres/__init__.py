@@ -367,9 +367,10 @@ class PostgresStore:
     async def reply(self, event: int) -> Sequence[Delivery]:
         """Take the replies to an event that are not sent yet, for the response of the request that waits for them."""
         async with self._taking:
+            await self._find_sends()
             try:
                 taken = await outbox.reply(self._pool, event, self.owner, self._clock())
-            except StoreAway:
+            except (StoreAway, asyncio.CancelledError):  # the caller may leave just then
                 self._lost_sends = True
                 raise
             self._sending |= {delivery.id: delivery.fence for delivery in taken}

@@ -181,8 +181,8 @@ async def reply(pool: Pool, event: int, owner: str, now: float) -> list[Delivery
 
 
 async def replies(pool: Pool, event: int, now: float) -> list[Delivery]:
-    """Read the replies to an event that were sent."""
-    return [_delivery(row, now, taken=False) for row in await pool.rows("sent_replies", inbox=event)]
+    """Read the replies to an event that were sent, or are under way."""
+    return [_delivery(row[:-1], now, taken=row[-1]) for row in await pool.rows("sent_replies", inbox=event)]
 
 
 async def hand_back(pool: Pool, deliveries: Sequence[Delivery]) -> None:

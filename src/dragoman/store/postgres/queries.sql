@@ -292,9 +292,11 @@ WHERE o.state <> 'sending';
 SELECT conversation FROM inbox WHERE id = :inbox;
 
 -- name: take_replies
+-- None while one of them is under way: a response would overtake it. Their lane is locked already.
 UPDATE outbox o SET state = 'sending', fence = fence + 1, attempts = attempts + 1, taker = :owner,
     sending_at = moment(:now), until = moment(:now) + :lease
 WHERE inbox = :inbox AND state = 'pending'
+  AND NOT EXISTS (SELECT FROM outbox s WHERE s.inbox = :inbox AND s.state = 'sending')
 RETURNING o.id, o.key, o.action, o.address, o.conversation, o.class, o.attempts, o.fence,
     o.created_at - moment(:now) AS age, o.received_at, o.not_after - moment(:now) AS left_,
         o.slot - moment(:now) AS slot, o.ids;
@@ -303,10 +305,10 @@ RETURNING o.id, o.key, o.action, o.address, o.conversation, o.class, o.attempts,
 UPDATE lane SET holder = :holder, ready_at = NULL WHERE conversation = :conversation AND holder IS NULL;
 
 -- name: sent_replies
--- Whatever became of them since (being written to another request, parked): a repeat gets the same answer.
+-- Whatever became of them since (parked, too): a repeat gets the same answer, when they are not under way any more.
 SELECT o.id, o.key, o.action, o.address, o.conversation, o.class, o.attempts, o.fence,
     o.created_at - moment(:now) AS age, o.received_at, o.not_after - moment(:now) AS left_,
-        o.slot - moment(:now) AS slot, o.ids FROM outbox o
+        o.slot - moment(:now) AS slot, o.ids, o.state = 'sending' AS under_way FROM outbox o
 WHERE inbox = :inbox AND state IN ('sent', 'sending', 'parked') ORDER BY id;
 
 -- name: hand_back

@@ -98,8 +98,9 @@ def reply(connection: apsw.Connection, event: int, seconds: float, now: float) -
 
 
 def replies(connection: apsw.Connection, event: int) -> list[Delivery]:
-    """Read the replies to an event that were sent."""
-    return [_delivery(row, 0.0, taken=False) for row in rows(connection, "sent_replies", inbox=event)]
+    """Read the replies to an event that were sent, or are under way."""
+    found = rows(connection, "sent_replies", inbox=event)
+    return [msgspec.structs.replace(_delivery(row[:-1], 0.0, taken=False), until=row[-1]) for row in found]
 
 
 def settle(connection: apsw.Connection, delivery: Delivery, decision: Decision, pace: float, now: float) -> bool:

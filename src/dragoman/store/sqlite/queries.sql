@@ -119,12 +119,15 @@ WHERE ready_at <= :now AND state = 'pending'
 ORDER BY ready_at LIMIT :limit;
 
 -- name: withheld
+-- None while one of them is under way: a response would overtake it.
 SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids FROM outbox
-WHERE inbox = :inbox AND state = 'pending' ORDER BY id;
+WHERE inbox = :inbox AND state = 'pending'
+  AND NOT EXISTS (SELECT 1 FROM outbox WHERE inbox = :inbox AND state = 'sending') ORDER BY id;
 
 -- name: sent_replies
--- Whatever became of them since (being written to another request, parked): a repeat gets the same answer.
-SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids FROM outbox
+-- Whatever became of them since (parked, too): a repeat gets the same answer, when they are not under way any more.
+SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids,
+    CASE WHEN state = 'sending' THEN ready_at ELSE 0 END AS until FROM outbox
 WHERE inbox = :inbox AND state IN ('sent', 'sending', 'parked') ORDER BY id;
 
 -- name: mark_sending
