@@ -233,8 +233,12 @@ def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: 
 
 
 def _hold(stored: Stored, now: float) -> float:
-    """Return the seconds that are left of those in which the held request may fetch the reply."""
-    return max(0.0, stored.received_at + stored.event.hold - now) if stored.event.hold else 0.0
+    """Return the seconds that are left of those in which the held request may fetch the reply.
+
+    It was received by another replica perhaps, by whose clock it is an hour later.
+    """
+    hold = stored.event.hold
+    return min(hold, max(0.0, stored.received_at + hold - now))
 
 
 def _outgoing(stored: Stored, turn: Turn, account: Account, ended: float) -> Iterator[Outgoing]:
