@@ -194,13 +194,13 @@ UPDATE conversation SET ready_at = :now, because = '' WHERE ready_at IS NOT NULL
 UPDATE outbox SET ready_at = :now WHERE state IN ('pending', 'sending') AND state = 'sending';
 
 -- name: bound_backoff
--- A wall clock that was set back while we were down must not keep anything waiting for days.
-UPDATE conversation SET ready_at = :latest WHERE ready_at > :latest;
+-- A wall clock that was set back while we were down must not keep anything waiting for days, and what was ready is so.
+UPDATE conversation SET ready_at = iif(because = '', :now, :latest) WHERE ready_at > iif(because = '', :now, :latest);
 
 -- name: bound_outbox_backoff
 UPDATE outbox SET withheld_until = min(withheld_until, :held),
-    ready_at = CASE WHEN withheld_until > 0 THEN min(ready_at, :held) ELSE :latest END
-WHERE ready_at > :latest AND state = 'pending';
+    ready_at = CASE WHEN withheld_until > 0 THEN min(ready_at, :held) WHEN attempts = 0 THEN :now ELSE :latest END
+WHERE ready_at > iif(attempts = 0, :now, :latest) AND state = 'pending';
 
 -- name: bound_pauses
 UPDATE account SET paused_until = :latest WHERE paused_until > :latest;
