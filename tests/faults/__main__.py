@@ -19,23 +19,6 @@ from tests.faults.cluster import template
 from tests.faults.scenario import Report, Scenario, run
 
 LINES: Final = Path("build/faults.jsonl")
-COLUMNS: Final = (
-    *(
-        "fault",
-        "store",
-        "seed",
-        "sent",
-        "acked",
-        "lost",
-        "dup_keyed",
-        "dup_unkeyed",
-        "dup_bound",
-        "inversions",
-        "parked",
-    ),
-    *("stall_p99", "recover_p50", "recover_p99", "5xx", "rss_max", "seconds"),
-)
-
 Job = Callable[[Path], Awaitable[list[str]]]
 
 
@@ -109,21 +92,19 @@ async def _run(jobs: Sequence[Job], at_once: int) -> int:
 
     async with template() as source:
         wrong = list(itertools.chain(*await asyncio.gather(*(one(job, source) for job in jobs))))
-    _table([json.loads(line) for line in LINES.read_text(encoding="utf-8").splitlines()])
+    for line in LINES.read_text(encoding="utf-8").splitlines():
+        sys.stdout.write(_table(json.loads(line)) + "\n")
     for reason in wrong:
         sys.stdout.write(f"RED  {reason}\n")
     return 1 if wrong else 0
 
 
-def _table(lines: Sequence[dict[str, Any]]) -> None:
-    shown = [dict(zip(COLUMNS, COLUMNS, strict=True)), *({**line, "fault": _name(line)} for line in lines)]
-    widths = {column: max(len(str(line[column])) for line in shown) for column in COLUMNS}
-    for line in shown:
-        sys.stdout.write("  ".join(str(line[column]).ljust(widths[column]) for column in COLUMNS).rstrip() + "\n")
-
-
-def _name(line: dict[str, Any]) -> str:
-    return f"{line['broken']} (found)" if line.get("broken") and line["red"] else str(line["fault"])
+def _table(line: dict[str, Any]) -> str:
+    """Word a scenario's line as the table of docs/explanation/guarantees.md has it."""
+    unkeyed, recovery = "{dup_unkeyed} ({dup_bound})".format(**line), "{recover_p50} / {recover_p99}".format(**line)
+    name = f"{line['broken']} (broken)" if "broken" in line else line["fault"]
+    figures = [line[name] for name in ("store", "sent", "lost", "dup_keyed")]
+    return f"| {' | '.join(map(str, [name, *figures, unkeyed, line['inversions'], recovery, line['stall_max']]))} |"
 
 
 if __name__ == "__main__":

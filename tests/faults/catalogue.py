@@ -32,13 +32,6 @@ def crash_points(_random: random.Random, replicas: int) -> tuple[Fault, ...]:
     )
 
 
-def random_kills(times: int, least: float, most: float) -> Timeline:
-    """Kill every replica again and again, each at its own times."""
-    return lambda _random, replicas: tuple(
-        Fault(at=0.5, act=faults.kills(number, times, least, most)) for number in range(replicas)
-    )
-
-
 def at(seconds: float, *acts: Act) -> Timeline:
     """Do these things, so many seconds after the load began."""
     return lambda _random, _replicas: tuple(Fault(at=seconds, act=act) for act in acts)
@@ -63,6 +56,8 @@ def unwilling(_random: random.Random, _replicas: int) -> tuple[Fault, ...]:
     )
 
 
+HOURS: Final = (-1.0, 20 * 24 * 365.0, -24.0, 1.0)
+"""By how much the clock is wrong: an hour back, twenty years ahead (beyond 2038), a day back, an hour ahead."""
 MOODY: Final = (model_server.hang, model_server.status(529), model_server.garbage(), model_server.cut) * 2
 
 FIXED: Final = (
@@ -73,9 +68,9 @@ FIXED: Final = (
         timeline=at(2.0, faults.poller_dies(["p1", "p2"])),
         load=Profile(rates={"telegram": 12.0, "slack": 4.0}),
     ),
-    Scenario(name="random-kills", timeline=random_kills(4, 1.0, 4.0)),
+    Scenario(name="random-kills", timeline=at(0.5, faults.kills(10, 0.5, 2.0))),
     Scenario(name="power-cut", timeline=at(3.0, faults.kill_all(down=1.0))),
-    Scenario(name="rolling-restart", timeline=at(2.0, faults.rolling())),
+    Scenario(name="rolling-restart", timeline=at(2.0, faults.rolling()), bound=Bound(refused=0)),
     Scenario(
         name="accepted-and-silent",
         timeline=accepted_and_silent,
@@ -86,7 +81,9 @@ FIXED: Final = (
     Scenario(name="moody-model", timeline=at(1.0, faults.model(*MOODY), faults.kill(0))),
     Scenario(name="poison", timeline=at(1.0, faults.poison()), bound=Bound(parked=1)),
     Scenario(name="duplicates", timeline=at(1.0, faults.duplicates(2_000)), load=BOTH),
+    Scenario(name="clock-jumps", timeline=at(1.0, faults.jumps(0, 2.0, *HOURS)), clock=True),
     Scenario(name="database-restarts", timeline=at(1.0, faults.restart_database(4, 2.0, 4.0)), stores=PG),
+    Scenario(name="failover", timeline=at(3.0, faults.fail_over(3.0)), stores=PG, standby=True),
     Scenario(
         name="partition",
         timeline=at(2.0, faults.network(0, 20.0, stall=True, on="both", interrupts=1)),
@@ -94,12 +91,12 @@ FIXED: Final = (
     ),
     Scenario(
         name="broken-connections",
-        timeline=at(1.0, faults.resets(0, 8, 0.5, 1.5), faults.network(1, 6.0, cut_after=20_000, on="both")),
+        timeline=at(1.0, faults.resets(0, 30, 0.1, 0.4), faults.network(1, 6.0, cut_after=20_000, on="both")),
         stores=PG,
     ),
     Scenario(
         name="roles-apart",
-        timeline=random_kills(2, 2.0, 6.0),
+        timeline=at(0.5, faults.kills(10, 0.5, 1.5)),
         roles=("gateway", "gateway", "engine", "engine", "connector"),
         stores=PG,
     ),
@@ -107,26 +104,27 @@ FIXED: Final = (
 """What `make faults` runs, on both stores where both apply."""
 
 LONG: Final = (
-    Scenario(name="database-away", timeline=at(2.0, faults.restart_database(1, 0.0, 0.1, down=8.0)), stores=PG),
-    Scenario(name="slow-database", timeline=at(1.0, faults.network(-1, 6.0, latency=0.4, on="both")), stores=PG),
-    Scenario(name="kills-for-ten-minutes", timeline=random_kills(80, 3.0, 8.0)),
+    Scenario(name="kills-for-ten-minutes", timeline=at(0.5, faults.kills(110, 3.0, 8.0))),
     Scenario(
         name="database-restarts-for-ten-minutes",
-        timeline=at(1.0, faults.restart_database(25, 5.0, 40.0)),
+        timeline=at(1.0, faults.restart_database(60, 5.0, 15.0)),
         stores=PG,
     ),
+    Scenario(name="soak", load=Profile(seconds=600.0), bound=Bound(stall=10.0, refused=0, grown=8.0)),
     Scenario(
         name="long-partition", timeline=at(5.0, faults.network(0, 60.0, stall=True, on="both", interrupts=1)), stores=PG
     ),
+    Scenario(name="ten-thousand-duplicates", timeline=at(1.0, faults.duplicates(10_000)), load=BOTH),
     Scenario(
         name="stampede",
         timeline=at(5.0, faults.kill_all(down=0.0)),
         roles=("all",) * 10,
+        bound=Bound(back=30.0),
         stores=PG,
         connections=50,
     ),
-    Scenario(name="ten-thousand-duplicates", timeline=at(1.0, faults.duplicates(10_000)), load=BOTH),
-    Scenario(name="soak", load=Profile(seconds=1200.0)),
+    Scenario(name="database-away", timeline=at(2.0, faults.restart_database(1, 0.0, 0.1, down=8.0)), stores=PG),
+    Scenario(name="slow-database", timeline=at(1.0, faults.network(-1, 6.0, latency=0.4, on="both")), stores=PG),
 )
 """What `make faults-all` runs besides."""
 
@@ -140,7 +138,7 @@ FOUND_BY: Final = {
     "acknowledge-before-commit": (
         "sqlite",
         "lost",
-        Scenario(name="kills", timeline=random_kills(3, 1.5, 2.5), load=SLACK),
+        Scenario(name="kills", timeline=at(0.5, faults.kills(3, 1.5, 2.5)), load=SLACK),
     ),
     "no-fence": ("postgres", "wrong state", dataclasses.replace(named("suspended-worker"), settling=30.0)),
     "memory-only-deduplication": (

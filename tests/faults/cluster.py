@@ -83,21 +83,29 @@ class Cluster:
         """Stop the server: `immediate` is a crash of it."""
         await self.control("stop", "-m", mode)
 
-    async def restart(self) -> None:
-        """Crash it, and start it again."""
-        await self.stop()
-        await self.start()
+    async def promote(self) -> None:
+        """Let a standby become the server that takes writes."""
+        await self.control("promote")
+
+    async def wait_for_standbys(self) -> None:
+        """Call nothing committed from now on that is not on a standby's disk too."""
+        self.configure("synchronous_standby_names = '*'")
+        await self.control("reload")
+
+    def configure(self, settings: str) -> None:
+        """Add settings, for the next start or reload."""
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.write(settings + "\n")
 
 
 @contextlib.asynccontextmanager
-async def cluster(source: Path, *, connections: int = 50) -> AsyncIterator[Cluster]:
-    """Run a copy of the empty cluster while the context is open."""
+async def _served(settings: str, *making: str) -> AsyncIterator[Cluster]:
+    """Run a cluster while the context is open; `making` is the command that makes its folder, but for the folder."""
     folder = _folder()
     try:
-        await _run("cp", "-a", str(source), str(folder / "data"))
+        await _run(*making, str(folder / "data"))
         server = Cluster(folder)
-        with (folder / "data" / "postgresql.conf").open("a") as file:
-            file.write(f"{SETTINGS}port = {server.port}\nmax_connections = {connections}\n")
+        server.configure(f"{settings}port = {server.port}")
         await server.start()
         try:
             yield server
@@ -106,3 +114,18 @@ async def cluster(source: Path, *, connections: int = 50) -> AsyncIterator[Clust
                 await server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.asynccontextmanager
+async def cluster(source: Path, *, connections: int = 50) -> AsyncIterator[Cluster]:
+    """Run a copy of the empty cluster while the context is open."""
+    async with _served(f"{SETTINGS}max_connections = {connections}\n", "cp", "-a", str(source)) as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def standby(primary: Cluster) -> AsyncIterator[Cluster]:
+    """Run a standby that the primary waits for."""
+    async with _served("", binary("pg_basebackup"), "-d", primary.url, "-R", "-c", "fast", "-D") as server:
+        await primary.wait_for_standbys()
+        yield server

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import itertools
 import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 import aiohttp
+from tests.faults.oracle import PostgresServer
 from tests.faults.scenario import Act, Field
 
 from dragoman.testing import model_server
@@ -18,6 +18,7 @@ POSTING: Final = {"slack": "chat.postMessage", "feishu": "messages", "telegram":
 """By which call a platform takes a message."""
 PATIENCE: Final = 150.0
 """Seconds in which a crash point must be reached, on a machine that has much to do."""
+HOUR: Final = 3600.0
 FRESH: Final = 240.0
 """Seconds for which a signed request is good, at least."""
 PARKED: Final = "SELECT count(*) FROM inbox WHERE status = 'parked'"
@@ -35,13 +36,14 @@ def kill(number: int, *, down: float = 0.0) -> Act:
     return act
 
 
-def kills(number: int, times: int, least: float, most: float) -> Act:
-    """Kill a replica so many times, at random intervals."""
+def kills(times: int, least: float, most: float) -> Act:
+    """Kill one replica or another so many times, at random intervals; one that is being started has its turn later."""
 
     async def act(field: Field) -> None:
-        for _ in range(times):
-            await asyncio.sleep(field.random.uniform(least, most))
-            await field.fleet.kill(number)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(times):
+                await asyncio.sleep(field.random.uniform(least, most))
+                group.create_task(field.fleet.kill(field.random.randrange(len(field.fleet.replicas))))
 
     return act
 
@@ -51,15 +53,6 @@ def kill_all(*, down: float = 0.0) -> Act:
 
     async def act(field: Field) -> None:
         await asyncio.gather(*(field.fleet.kill(number, down=down) for number in range(len(field.fleet.replicas))))
-
-    return act
-
-
-def terminate(number: int) -> Act:
-    """End a replica by SIGTERM, and start it again when it has drained."""
-
-    async def act(field: Field) -> None:
-        await field.fleet.terminate(number)
 
     return act
 
@@ -112,7 +105,7 @@ def poller_dies(points: Sequence[str]) -> Act:
 
 async def _owner(field: Field) -> int | None:
     """Find the replica that has the long poll; on SQLite there is one only."""
-    if field.cluster is None:
+    if not field.proxies:
         return 0
     owners = [row[0] for row in await field.database.rows(POLLING)]
     replicas = enumerate(field.fleet.replicas)
@@ -123,15 +116,47 @@ def restart_database(times: int, least: float, most: float, *, down: float = 0.0
     """Crash PostgreSQL (`pg_ctl -m immediate`) again and again, at random intervals, and start it again."""
 
     async def act(field: Field) -> None:
-        if field.cluster is None:
-            raise RuntimeError("this scenario needs PostgreSQL")
+        cluster = field.cluster
         for _ in range(times):
             await asyncio.sleep(field.random.uniform(least, most))
-            blow = field.fleet.struck("database", unsettled=len(field.fleet.replicas))
-            await field.cluster.stop()
+            blow = field.fleet.struck("database")
+            await cluster.stop()
             await asyncio.sleep(down)
-            await field.cluster.start()
+            await cluster.start()
             blow.healed = time.time()
+
+    return act
+
+
+def fail_over(down: float) -> Act:
+    """Crash PostgreSQL, and lead everybody to its standby, which takes no writes for so many seconds."""
+
+    async def act(field: Field) -> None:
+        blow, standby = field.fleet.struck("failover"), field.standby
+        await field.cluster.stop()
+        for proxy in field.proxies:
+            proxy.lead("127.0.0.1", standby.port)
+        await asyncio.sleep(down)
+        await standby.promote()
+        field.database = PostgresServer(standby.url)
+        blow.healed = time.time()
+
+    return act
+
+
+def jumps(number: int, every: float, *ahead: float) -> Act:
+    """Set a replica's clock so many hours ahead, one after the other, kill it there too, and set it right."""
+
+    async def act(field: Field) -> None:
+        replica = field.fleet.replicas[number]
+        for hours in ahead:
+            field.fleet.struck("clock")
+            replica.set_clock(hours * HOUR)
+            await asyncio.sleep(every)
+        await field.fleet.kill(number)
+        await asyncio.sleep(every)
+        field.fleet.struck("clock")
+        replica.set_clock(0.0)
 
     return act
 
@@ -141,7 +166,7 @@ def network(number: int, seconds: float, *, interrupts: int = 0, **faults: Any) 
 
     async def act(field: Field) -> None:
         proxies = field.proxies if number < 0 else [field.proxies[number]]
-        blow = field.fleet.struck("network", interrupts=interrupts * len(proxies), unsettled=len(proxies))
+        blow = field.fleet.struck("network", interrupts=interrupts * len(proxies))
         for proxy in proxies:
             proxy.suffer(**faults)
         await asyncio.sleep(seconds)
@@ -158,7 +183,7 @@ def resets(number: int, times: int, least: float, most: float) -> Act:
     async def act(field: Field) -> None:
         for _ in range(times):
             await asyncio.sleep(field.random.uniform(least, most))
-            field.fleet.struck("reset", unsettled=1)
+            field.fleet.struck("reset")
             field.proxies[number].reset()
 
     return act
@@ -190,22 +215,17 @@ def duplicates(count: int, *, at_once: int = 64) -> Act:
     async def act(field: Field) -> None:
         stream = next(stream for stream in field.streams if stream.account == "slack")
         sample = Sample(text="c9999 n1 say", conversation=9999, number=1, intended=time.time())
-        request = stream.request(sample)
-        turns = itertools.count()
+        request, left = stream.request(sample), iter(range(count))
 
-        async def send(session: aiohttp.ClientSession, many: int) -> None:
-            while many and time.time() < sample.intended + FRESH:
-                hook = stream.hooks[next(turns) % len(stream.hooks)]
-                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                    async with session.post(hook, data=request.body, headers=request.headers) as answer:
-                        stream.statuses[answer.status] += 1
-                        many -= answer.status == 200
-            if many:
-                raise RuntimeError(f"{many} repeats were not taken in {FRESH:.0f} s")
+        async def send(session: aiohttp.ClientSession) -> None:
+            for number in left:
+                while not await stream.offer(session, request):
+                    if time.time() > sample.intended + FRESH:
+                        raise RuntimeError(f"repeat {number} was not taken in {FRESH:.0f} s")
 
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
             for _ in range(at_once):
-                group.create_task(send(session, count // at_once))
+                group.create_task(send(session))
         sample.acknowledged = time.time()
         stream.samples.append(sample)
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any, Final
 
 import psutil
@@ -28,19 +29,27 @@ class Blow:
     healed: float
     interrupts: int = 0
     """Processes whose sends may have been interrupted by it."""
-    unsettled: int = 0
-    """Processes that may not have learned whether the replies in their responses were theirs to give."""
+    back: float = 0.0
+    """Seconds until the process that it ended was ready again."""
 
 
 class Replica(Service):
-    """One process; `broken` names the way in which its build is broken on purpose."""
+    """One process; `broken` names the way in which its build is broken on purpose, `clock` lets its clock be set."""
 
-    def __init__(self, folder: Path, settings: str, *, role: str = "all", broken: str = "") -> None:
+    def __init__(
+        self, folder: Path, settings: str, *, role: str = "all", broken: str = "", clock: bool = False
+    ) -> None:
         super().__init__(folder, settings)
         self.starting = 90.0  # many start at once, on few processors
         self.role = role
-        self.crash = folder / "crash"
+        self.changing = asyncio.Lock()
+        """Whoever ends it and starts it again."""
+        self.sizes: list[int] = []
+        """Its memory, at every look."""
         self._broken = broken
+        self._clock = clock
+        if clock:
+            self.set_clock(0.0)
 
     async def start(self, *, crash: str = "") -> None:
         """Start it, and again when it gives up because the database is away, as an orchestrator does."""
@@ -58,7 +67,26 @@ class Replica(Service):
         """Return the command line, with a role, or of a broken build."""
         usual = super().command()
         entry = [sys.executable, str(HERE / "broken.py"), self._broken] if self._broken else usual[:3]
+        if self._clock:
+            entry = [sys.executable, str(HERE / "clock.py"), str(self._time)]
         return [*entry, *usual[3:], *(["--role", self.role] if self.role != "all" else [])]
+
+    @property
+    def _time(self) -> Path:
+        return self.folder / "time"
+
+    def set_clock(self, ahead: float) -> None:
+        """Set its wall clock so many seconds ahead of the real one; its monotonic clock goes on."""
+        self._write(f"{ahead:+.0f}", self._time)
+
+    def die_at(self, point: str, count: int) -> None:
+        """Order it to die at the n-th passing of a point."""
+        self._write(f"{point}:{count}", self.folder / "crash")
+
+    def _write(self, text: str, to: Path) -> None:
+        order = self.folder / "order"
+        order.write_text(text, encoding="utf-8")
+        order.rename(to)  # all of it is there at once
 
 
 class Fleet:
@@ -68,7 +96,6 @@ class Fleet:
         self.replicas = list(replicas)
         self.blows: list[Blow] = []
         self.drains: list[float] = []
-        self.rss = 0
 
     @property
     def doors(self) -> list[str]:
@@ -81,24 +108,26 @@ class Fleet:
             for replica in self.replicas:
                 group.create_task(replica.start())
 
-    def struck(self, name: str, interrupts: int = 0, unsettled: int = 0) -> Blow:
+    def struck(self, name: str, interrupts: int = 0) -> Blow:
         """Note that something was done."""
         now = time.time()
-        blow = Blow(name=name, at=now, healed=now, interrupts=interrupts, unsettled=unsettled)
+        blow = Blow(name=name, at=now, healed=now, interrupts=interrupts)
         self.blows.append(blow)
         return blow
 
     async def kill(self, number: int, *, down: float = 0.0) -> None:
         """End a replica as `kill -9` does, and start it again."""
-        replica = self.replicas[number % len(self.replicas)]
-        self.struck("kill", interrupts=1)
-        await replica.kill()
-        await asyncio.sleep(down)
-        await replica.start()
+        replica = self.replicas[number]
+        async with replica.changing:
+            blow = self.struck("kill", interrupts=1)
+            await replica.kill()
+            await asyncio.sleep(down)
+            await replica.start()
+            blow.back = time.time() - blow.at
 
     async def terminate(self, number: int) -> None:
         """End a replica by SIGTERM, and start it again."""
-        replica = self.replicas[number % len(self.replicas)]
+        replica = self.replicas[number]
         blow = self.struck("terminate")
         await self._stop(replica)
         await replica.start()
@@ -113,7 +142,7 @@ class Fleet:
 
     async def suspend(self, number: int, seconds: float) -> None:
         """Stop a replica's process for a while, as a host that swaps or a virtual machine that moves."""
-        replica = self.replicas[number % len(self.replicas)]
+        replica = self.replicas[number]
         blow = self.struck("suspend", interrupts=1)
         psutil.Process(replica.pid).send_signal(signal.SIGSTOP)
         try:
@@ -127,10 +156,8 @@ class Fleet:
 
         Raises `TimeoutError` when it does not come there.
         """
-        replica = self.replicas[number % len(self.replicas)]
-        order = replica.folder / "order"
-        order.write_text(f"{point}:{count}", encoding="utf-8")
-        order.rename(replica.crash)  # all of it is there at once
+        replica = self.replicas[number]
+        replica.die_at(point, count)
         try:
             code = await replica.wait(patience)
         except TimeoutError:
@@ -141,12 +168,24 @@ class Fleet:
         await replica.start()
 
     async def watch(self) -> None:
-        """Note the most memory that any replica has, until cancelled."""
+        """Note how much memory each replica has, until cancelled."""
         while True:
             for replica in self.replicas:
                 with contextlib.suppress(psutil.Error):
-                    self.rss = max(self.rss, psutil.Process(replica.pid).memory_info().rss if replica.pid else 0)
+                    replica.sizes.append(psutil.Process(replica.pid).memory_info().rss)
             await asyncio.sleep(0.5)
+
+    @property
+    def rss(self) -> int:
+        """The most memory that any replica had."""
+        return max((size for replica in self.replicas for size in replica.sizes), default=0)
+
+    @property
+    def grown(self) -> float:
+        """By how many bytes a replica's memory was larger in the last quarter than in the second, at most."""
+        quarters = [(each.sizes, len(each.sizes) // 4) for each in self.replicas if len(each.sizes) >= 8]
+        means = [(mean(sizes[many : 2 * many]), mean(sizes[-many:])) for sizes, many in quarters]
+        return max((late - early for early, late in means), default=0.0)
 
     async def stop(self) -> None:
         """Stop all in order; raises `RuntimeError` when one does not end well."""
@@ -179,6 +218,7 @@ def replica(
     store: str = "",
     role: str = "all",
     broken: str = "",
+    clock: bool = False,
 ) -> Replica:
     """Write the configuration of a replica: these accounts, answered by the harness's plugin."""
     tables = {
@@ -191,4 +231,4 @@ def replica(
     (folder / "media").symlink_to(shared(folder))
     probe = configuration({}, use=str(HERE / "probe.py"), crash=str(folder / "crash"), **plugin)
     text = configuration(tables, **settings) + "[plugin.probe]\n" + probe
-    return Replica(folder, text, role=role, broken=broken)
+    return Replica(folder, text, role=role, broken=broken, clock=clock)

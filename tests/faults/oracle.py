@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import itertools
 import statistics
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -113,13 +113,16 @@ class Findings:
     misremembered: list[Name] = dataclasses.field(default_factory=list)
     """Answered from a state that is not what the messages before it make."""
     parked: list[str] = dataclasses.field(default_factory=list)
-    duplicates: Counter[str] = dataclasses.field(default_factory=Counter)
-    """By account."""
+    duplicates: list[Name] = dataclasses.field(default_factory=list)
     spoilt: int = 0
     under_way: int = 0
     latencies: list[float] = dataclasses.field(default_factory=list)
     answered: list[tuple[float, float]] = dataclasses.field(default_factory=list)
     """When each message was meant to be sent, and when its answer was complete."""
+
+    def again(self, *, keyed: bool) -> list[Name]:
+        """Return the duplicates on platforms that know a repeated send by its key, or on the others."""
+        return [name for name in self.duplicates if (name[0] == "feishu") is keyed]
 
 
 async def judge(database: Database, streams: Iterable[Stream]) -> Findings:
@@ -139,7 +142,7 @@ def _judge_stream(findings: Findings, stream: Stream, rows: Mapping[Name, Sequen
     for heard in stream.heard():
         parts = first[stream.account, heard.conversation, heard.number]
         if heard.part in parts:
-            findings.duplicates[stream.account] += 1
+            findings.duplicates.append((stream.account, heard.conversation, heard.number))
             continue
         parts[heard.part] = heard
         order[heard.conversation, heard.way].append((heard.number, heard.part))

@@ -72,7 +72,7 @@ async def test_a_parked_answer_is_not_lost_but_counted() -> None:
 async def test_a_second_answer_is_a_duplicate_and_no_inversion() -> None:
     findings = await judge(stored(1, 2, 3), [heard(ONE, TWO, ONE, THREE)])
 
-    assert (findings.duplicates["slack"], findings.inversions) == (1, [])
+    assert (findings.duplicates, findings.inversions) == ([("slack", 0, 1)], [])
 
 
 async def test_answers_in_the_wrong_order_are_inversions() -> None:

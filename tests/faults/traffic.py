@@ -51,7 +51,6 @@ class Stream(Load):
         super().__init__(simulator, hooks, conversations=size, channel=channel)
         self.account = account
         self.kinds: tuple[str, ...] = ("say",)
-        self.keyed = account == "feishu"
 
     def text(self, conversation: int, number: int) -> str:
         """Word a message: its kind is the same in every run."""
@@ -69,6 +68,11 @@ class Stream(Load):
     def parts(self, sample: Sample) -> int:
         """Tell how many parts a whole answer has."""
         return PARTS if sample.text.endswith("long") else 1
+
+    async def offer(self, session: aiohttp.ClientSession, request: Http) -> bool:
+        """Bring a request to the next hook; tells whether it was taken."""
+        status, _ = await self._post(session, request)
+        return status == 200
 
     def heard(self) -> Iterator[Heard]:
         """Read the simulator's log: every part of an answer that it took, in order."""

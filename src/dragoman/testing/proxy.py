@@ -8,6 +8,7 @@
         proxy.heal()                                # from now on all is well; held bytes leave at once
         proxy.reset()                               # the open connections die by RST, now
         await proxy.down(); await proxy.up()        # nobody listens (connection refused), and again, on the same port
+    proxy.lead("127.0.0.1", 6380)               # new connections go to another server, as after a failover
 
 It knows no protocol: PostgreSQL, Redis, HTTP and TLS pass alike. Faults are one value (`Faults`) that is replaced as a
 whole; it holds for connections that are open and for those to come, except where its fields say otherwise.
@@ -99,6 +100,10 @@ class Proxy:
         """What is wrong now; change it by `suffer` and `heal`."""
         self.accepted = 0
         """Connections that clients have made so far."""
+
+    def lead(self, host: str, port: int) -> None:
+        """Lead the connections to come to another server; those that are open stay where they are."""
+        self._target = (host, port)
 
     @property
     def open(self) -> int:
