@@ -21,6 +21,9 @@ ASLEEP: Final = Profile(
 """Few conversations, slow turns: whoever falls asleep has many in hand, and others are in them when it wakes."""
 BOTH: Final = Profile(rates={"slack": 15.0, "feishu": 15.0})
 
+LIGHT: Final = Profile(rates={"slack": 5.0, "feishu": 3.0, "webhook": 2.0, "telegram": 2.0})
+"""For minutes on end, on a machine with two processors that has other work besides."""
+
 PG: Final = ("postgres",)
 
 
@@ -68,7 +71,7 @@ FIXED: Final = (
         timeline=at(2.0, faults.poller_dies(["p1", "p2"])),
         load=Profile(rates={"telegram": 12.0, "slack": 4.0}),
     ),
-    Scenario(name="random-kills", timeline=at(0.5, faults.kills(10, 0.5, 2.0))),
+    Scenario(name="random-kills", timeline=at(0.5, faults.kills(8, 1.0, 4.0))),
     Scenario(name="power-cut", timeline=at(3.0, faults.kill_all(down=1.0))),
     Scenario(name="rolling-restart", timeline=at(2.0, faults.rolling()), bound=Bound(refused=0)),
     Scenario(
@@ -96,7 +99,7 @@ FIXED: Final = (
     ),
     Scenario(
         name="roles-apart",
-        timeline=at(0.5, faults.kills(10, 0.5, 1.5)),
+        timeline=at(0.5, faults.kills(8, 1.0, 3.0)),
         roles=("gateway", "gateway", "engine", "engine", "connector"),
         stores=PG,
     ),
@@ -104,13 +107,16 @@ FIXED: Final = (
 """What `make faults` runs, on both stores where both apply."""
 
 LONG: Final = (
-    Scenario(name="kills-for-ten-minutes", timeline=at(0.5, faults.kills(110, 3.0, 8.0))),
+    Scenario(name="kills-for-ten-minutes", timeline=at(0.5, faults.kills(110, 3.0, 8.0)), load=LIGHT),
     Scenario(
         name="database-restarts-for-ten-minutes",
-        timeline=at(1.0, faults.restart_database(60, 5.0, 15.0)),
+        timeline=at(1.0, faults.restart_database(80, 5.0, 10.0)),
+        load=LIGHT,
         stores=PG,
     ),
-    Scenario(name="soak", load=Profile(seconds=600.0), bound=Bound(stall=10.0, refused=0, grown=8.0)),
+    Scenario(
+        name="soak", load=dataclasses.replace(LIGHT, seconds=600.0), bound=Bound(stall=30.0, refused=0, grown=8.0)
+    ),
     Scenario(
         name="long-partition", timeline=at(5.0, faults.network(0, 60.0, stall=True, on="both", interrupts=1)), stores=PG
     ),

@@ -37,13 +37,14 @@ def kill(number: int, *, down: float = 0.0) -> Act:
 
 
 def kills(times: int, least: float, most: float) -> Act:
-    """Kill one replica or another so many times, at random intervals; one that is being started has its turn later."""
+    """Kill one replica or another so many times, at random intervals; one that is being started is left in peace."""
 
     async def act(field: Field) -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(times):
                 await asyncio.sleep(field.random.uniform(least, most))
-                group.create_task(field.fleet.kill(field.random.randrange(len(field.fleet.replicas))))
+                if standing := field.fleet.standing:
+                    group.create_task(field.fleet.kill(field.random.choice(standing)))
 
     return act
 

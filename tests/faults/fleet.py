@@ -102,6 +102,11 @@ class Fleet:
         """The addresses at which webhooks are taken."""
         return [replica.url for replica in self.replicas if replica.role in {"all", "gateway"}]
 
+    @property
+    def standing(self) -> list[int]:
+        """The replicas that nobody is ending or starting just now."""
+        return [number for number, replica in enumerate(self.replicas) if not replica.changing.locked()]
+
     async def start(self) -> None:
         """Start all at once, as an orchestrator does."""
         async with asyncio.TaskGroup() as group:
