@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from tests.faults import catalogue
 from tests.faults.cluster import template
-from tests.faults.scenario import Report, Scenario, run
+from tests.faults.scenario import Scenario, run
 
 LINES: Final = Path("build/faults.jsonl")
 Job = Callable[[Path], Awaitable[list[str]]]
@@ -54,29 +54,29 @@ def _jobs(chosen: argparse.Namespace) -> list[Job]:
 
 def _scenario(scenario: Scenario, store: str, seed: int) -> Job:
     async def job(source: Path) -> list[str]:
-        report = await run(scenario, store, seed, source)
-        _print(report)
-        return [f"{scenario.name} on {store}, seed {seed}: {', '.join(report.red)}"] if report.red else []
+        line = await run(scenario, store, seed, source)
+        _print(line)
+        return [f"{scenario.name} on {store}, seed {seed}: {', '.join(line['red'])}"] if line["red"] else []
 
     return job
 
 
 def _broken(build: str, store: str, word: str, scenario: Scenario, seed: int) -> Job:
     async def job(source: Path) -> list[str]:
-        report = await run(scenario, store, seed, source, broken=build)
-        _print(report)
-        found = any(word in reason for reason in report.red)
+        line = await run(scenario, store, seed, source, broken=build)
+        _print(line)
+        found = any(word in reason for reason in line["red"])
         return [] if found else [f"the broken build {build} was not found by {scenario.name} (no '{word}')"]
 
     return job
 
 
-def _print(report: Report) -> None:
-    line = json.dumps(report.line)
-    sys.stdout.write(line + "\n")
+def _print(line: dict[str, Any]) -> None:
+    text = json.dumps(line) + "\n"
+    sys.stdout.write(text)
     sys.stdout.flush()
     with LINES.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+        file.write(text)
 
 
 async def _run(jobs: Sequence[Job], at_once: int) -> int:
@@ -102,7 +102,7 @@ async def _run(jobs: Sequence[Job], at_once: int) -> int:
 def _table(line: dict[str, Any]) -> str:
     """Word a scenario's line as the table of docs/explanation/guarantees.md has it."""
     unkeyed, recovery = "{dup_unkeyed} ({dup_bound})".format(**line), "{recover_p50} / {recover_p99}".format(**line)
-    name = f"{line['broken']} (broken)" if "broken" in line else line["fault"]
+    name = line["broken"] or line["fault"]
     figures = [line[name] for name in ("store", "sent", "lost", "dup_keyed")]
     return f"| {' | '.join(map(str, [name, *figures, unkeyed, line['inversions'], recovery, line['stall_max']]))} |"
 

@@ -1,16 +1,12 @@
 """The scenarios: what must hold under which faults, and by which scenario each broken build must be found."""
 
 import dataclasses
-import random
-from collections.abc import Callable
 from typing import Final
 
 from tests.faults import faults
 from tests.faults.scenario import Act, Bound, Fault, Profile, Scenario
 
 from dragoman.testing import model_server
-
-Timeline = Callable[[random.Random, int], tuple[Fault, ...]]
 
 POINTS: Final = ("c1", "c5", "c9", "c2", "c6", "c10", "c3", "c7", "c11", "c4", "c8")
 """All points but the poller's, so ordered that a message is hardly in hand at three deaths: it would be parked."""
@@ -27,60 +23,52 @@ LIGHT: Final = Profile(rates={"slack": 5.0, "feishu": 3.0, "webhook": 2.0, "tele
 PG: Final = ("postgres",)
 
 
-def crash_points(_random: random.Random, replicas: int) -> tuple[Fault, ...]:
-    """Every point of the straight line, shared out among the replicas."""
-    return tuple(
-        Fault(at=1.0 + number, act=faults.tour(number, POINTS[number::replicas], least=8, most=20))
-        for number in range(replicas)
-    )
-
-
-def at(seconds: float, *acts: Act) -> Timeline:
+def at(seconds: float, *acts: Act) -> tuple[Fault, ...]:
     """Do these things, so many seconds after the load began."""
-    return lambda _random, _replicas: tuple(Fault(at=seconds, act=act) for act in acts)
+    return tuple(Fault(at=seconds, act=act) for act in acts)
 
 
-def accepted_and_silent(_random: random.Random, _replicas: int) -> tuple[Fault, ...]:
-    """The platforms take a message and do not say so: they hang up, answer 500, or nothing in time."""
-    return tuple(
-        Fault(at=2.0, act=faults.platform(account, 2, after=True, **trouble))
+SILENT: Final = at(
+    2.0,
+    *(
+        faults.platform(account, 2, after=True, **trouble)
         for account in ("slack", "feishu")
         for trouble in ({"drop": True}, {"status": 502}, {"status": 200, "body": b"", "delay": 12.0})
-    )
-
-
-def unwilling(_random: random.Random, _replicas: int) -> tuple[Fault, ...]:
-    """The platforms refuse for a while: too many requests, and errors before anything is taken."""
-    return (
-        Fault(at=1.0, act=faults.platform("slack", 8, status=429, headers={"retry-after": "1"})),
-        Fault(at=1.0, act=faults.platform("feishu", 8, status=429, headers={"x-ogw-ratelimit-reset": "1"})),
-        Fault(at=1.0, act=faults.platform("telegram", 4, status=503)),
-        Fault(at=3.0, act=faults.platform("slack", 6, status=503)),
-    )
-
-
+    ),
+)
+"""The platforms take a message and do not say so: they hang up, answer 502, or nothing in time."""
+UNWILLING: Final = (
+    *at(
+        1.0,
+        faults.platform("slack", 8, status=429, headers={"retry-after": "1"}),
+        faults.platform("feishu", 8, status=429, headers={"x-ogw-ratelimit-reset": "1"}),
+        faults.platform("telegram", 4, status=503),
+    ),
+    *at(3.0, faults.platform("slack", 6, status=503)),
+)
+"""The platforms refuse for a while: too many requests, and errors before anything is taken."""
 HOURS: Final = (-1.0, 20 * 24 * 365.0, -24.0, 1.0)
 """By how much the clock is wrong: an hour back, twenty years ahead (beyond 2038), a day back, an hour ahead."""
 MOODY: Final = (model_server.hang, model_server.status(529), model_server.garbage(), model_server.cut) * 2
 
 FIXED: Final = (
     Scenario(name="suspended-worker", timeline=at(3.0, faults.suspend(0, 36.0)), load=ASLEEP, stores=PG),
-    Scenario(name="crash-points", timeline=crash_points),
+    Scenario(name="crash-points", timeline=at(1.0, faults.tours(POINTS, least=8, most=20))),
     Scenario(
         name="poller-dies",
         timeline=at(2.0, faults.poller_dies(["p1", "p2"])),
         load=Profile(rates={"telegram": 12.0, "slack": 4.0}),
     ),
     Scenario(name="random-kills", timeline=at(0.5, faults.kills(8, 1.0, 4.0))),
-    Scenario(name="power-cut", timeline=at(3.0, faults.kill_all(down=1.0))),
+    Scenario(name="power-cut", timeline=at(3.0, faults.kill(down=1.0))),
     Scenario(name="rolling-restart", timeline=at(2.0, faults.rolling()), bound=Bound(refused=0)),
     Scenario(
         name="accepted-and-silent",
-        timeline=accepted_and_silent,
+        timeline=SILENT,
         load=dataclasses.replace(BOTH, kinds=("say",)),  # one part a reply: what is sent twice counts once
         bound=Bound(parked=4, doubtful=2),  # a 5xx is a refusal, also when it is a lie
     ),
-    Scenario(name="unwilling-platforms", timeline=unwilling),
+    Scenario(name="unwilling-platforms", timeline=UNWILLING),
     Scenario(name="moody-model", timeline=at(1.0, faults.model(*MOODY), faults.kill(0))),
     Scenario(name="poison", timeline=at(1.0, faults.poison()), bound=Bound(parked=1)),
     Scenario(name="duplicates", timeline=at(1.0, faults.duplicates(2_000)), load=BOTH),
@@ -123,7 +111,7 @@ LONG: Final = (
     Scenario(name="ten-thousand-duplicates", timeline=at(1.0, faults.duplicates(10_000)), load=BOTH),
     Scenario(
         name="stampede",
-        timeline=at(5.0, faults.kill_all(down=0.0)),
+        timeline=at(5.0, faults.kill()),
         roles=("all",) * 10,
         bound=Bound(back=30.0),
         stores=PG,
@@ -152,7 +140,7 @@ FOUND_BY: Final = {
         "turned twice",
         Scenario(
             name="killed-before-the-answer",
-            timeline=at(1.0, faults.tour(0, ["c3", "c3"], least=8, most=20)),
+            timeline=at(1.0, faults.tours(["c3", "c3"], least=8, most=20)),
             load=SLACK,
         ),
     ),

@@ -27,11 +27,11 @@ INTERRUPTED: Final = "SELECT count(*) FROM conversation WHERE started >= 2 OR (s
 """Conversations whose turn was in hand when a process died, and is not over yet."""
 
 
-def kill(number: int, *, down: float = 0.0) -> Act:
-    """End a replica by `kill -9`, and start it again after `down` seconds."""
+def kill(*numbers: int, down: float = 0.0) -> Act:
+    """End replicas (none named: all) by `kill -9` at once, and start them together after `down` seconds."""
 
     async def act(field: Field) -> None:
-        await field.fleet.kill(number, down=down)
+        await asyncio.gather(*(field.fleet.kill(number, down=down) for number in numbers or field.fleet.standing))
 
     return act
 
@@ -45,15 +45,6 @@ def kills(times: int, least: float, most: float) -> Act:
                 await asyncio.sleep(field.random.uniform(least, most))
                 if standing := field.fleet.standing:
                     group.create_task(field.fleet.kill(field.random.choice(standing)))
-
-    return act
-
-
-def kill_all(*, down: float = 0.0) -> Act:
-    """Kill all replicas at once, and start them together: a power cut, and the stampede after it."""
-
-    async def act(field: Field) -> None:
-        await asyncio.gather(*(field.fleet.kill(number, down=down) for number in range(len(field.fleet.replicas))))
 
     return act
 
@@ -77,17 +68,24 @@ def suspend(number: int, seconds: float) -> Act:
     return act
 
 
-def tour(number: int, points: Sequence[str], *, least: int, most: int) -> Act:
-    """Let a replica die at each point in turn, at a random passing of it.
+def tours(points: Sequence[str], *, least: int, most: int) -> Act:
+    """Let replicas die at each of these points, shared out among them, at a random passing of it.
 
-    What it had in hand is handled before the next death: three in a row would park it.
+    What one had in hand is handled before the next death: three in a row would park it.
     """
 
-    async def act(field: Field) -> None:
+    async def tour(field: Field, number: int, points: Sequence[str]) -> None:
+        await asyncio.sleep(number)
         for point in points:
             while (await field.database.rows(INTERRUPTED))[0][0]:
                 await asyncio.sleep(0.1)
             await field.fleet.die_at(number, point, field.random.randint(least, most), PATIENCE)
+
+    async def act(field: Field) -> None:
+        replicas = len(field.fleet.replicas)
+        async with asyncio.TaskGroup() as group:
+            for number in range(replicas):
+                group.create_task(tour(field, number, points[number::replicas]))
 
     return act
 

@@ -1,4 +1,4 @@
-"""A scenario as a value: a load, a timeline of faults, and bounds; run it, and one report comes out, red or green."""
+"""A scenario as a value: a load, a timeline of faults, and bounds; run it, and figures come out, red or green."""
 
 import asyncio
 import contextlib
@@ -80,10 +80,6 @@ class Field:
         self.standby: Cluster
         self.database: oracle.Database
 
-    def rate(self, stream: Stream) -> float:
-        """Return a stream's messages a second."""
-        return self.scenario.load.rates[stream.account]
-
 
 Act = Callable[[Field], Awaitable[None]]
 
@@ -98,10 +94,10 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A load, a timeline, and bounds. `timeline` may draw from the seed's random numbers."""
+    """A load, what is done under it, and bounds."""
 
     name: str
-    timeline: Callable[[random.Random, int], tuple[Fault, ...]] = lambda _random, _replicas: ()
+    timeline: tuple[Fault, ...] = ()
     load: Profile = Profile()
     bound: Bound = Bound()
     stores: tuple[str, ...] = ("sqlite", "postgres")
@@ -115,16 +111,8 @@ class Scenario:
     settling: float = SETTLING
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Report:
-    """What came of a run: one line of JSON, and why it is red."""
-
-    line: dict[str, Any]
-    red: list[str]
-
-
-async def run(scenario: Scenario, store: str, seed: int, source: Path, *, broken: str = "") -> Report:
-    """Run a scenario on a store; `source` is the empty cluster to copy."""
+async def run(scenario: Scenario, store: str, seed: int, source: Path, *, broken: str = "") -> dict[str, Any]:
+    """Run a scenario on a store; returns the figures, and under `red` what is wrong. `source`: the cluster to copy."""
     began = time.monotonic()
     field = Field(scenario, seed)
     findings, red = oracle.Findings(), ["it did not begin"]
@@ -140,9 +128,8 @@ async def run(scenario: Scenario, store: str, seed: int, source: Path, *, broken
             kept = Path("build/faults") / f"{broken or scenario.name}-{store}-{seed}"
             shutil.rmtree(kept, ignore_errors=True)
             shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("media", "*.sock"))
-    name = {"fault": scenario.name, "store": store, "seed": seed, "sha": _sha()}
-    line = {**name, **_figures(field, findings), "seconds": round(time.monotonic() - began, 1), "red": red}
-    return Report(line=line | ({"broken": broken} if broken else {}), red=red)
+    name = {"fault": scenario.name, "broken": broken, "store": store, "seed": seed, "sha": _sha()}
+    return {**name, **_figures(field, findings), "seconds": round(time.monotonic() - began, 1), "red": red}
 
 
 async def _performed(field: Field) -> list[str]:
@@ -222,14 +209,13 @@ def _stream(field: Field, name: str) -> Stream:
 async def _play(field: Field) -> None:
     """Run the load, and the timeline beside it, until both are over."""
     scenario, stop = field.scenario, asyncio.Event()
-    faults = scenario.timeline(field.random, len(field.fleet.replicas))
-    rates = [(stream, field.rate(stream)) for stream in field.streams]
+    rates = [(stream, scenario.load.rates[stream.account]) for stream in field.streams]
     async with asyncio.TaskGroup() as group:
         group.create_task(traffic.run(rates, LONGEST, stop))
         try:
             async with asyncio.TaskGroup() as acts:
                 acts.create_task(asyncio.sleep(scenario.load.seconds))
-                for fault in faults:
+                for fault in scenario.timeline:
                     acts.create_task(_strike(field, fault))
         finally:
             stop.set()

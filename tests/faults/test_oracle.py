@@ -92,7 +92,7 @@ async def test_a_state_that_was_overwritten_shows_in_the_next_answer() -> None:
 async def test_a_crash_before_the_acknowledgement_loses_nothing() -> None:
     _, _, scenario = catalogue.FOUND_BY["memory-only-deduplication"]
     short = dataclasses.replace(scenario, load=Profile(rates={"slack": 20.0}, kinds=("say",), seconds=2.0))
-    report = await run(short, "sqlite", 1, Path("needs no cluster"))
+    line = await run(short, "sqlite", 1, Path("needs no cluster"))
 
-    assert report.red == []
-    assert report.line["blows"] == 2
+    assert line["red"] == []
+    assert line["blows"] == 2
