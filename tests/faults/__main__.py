@@ -103,8 +103,8 @@ def _table(line: dict[str, Any]) -> str:
     """Word a scenario's line as the table of docs/explanation/guarantees.md has it."""
     unkeyed, recovery = "{dup_unkeyed} ({dup_bound})".format(**line), "{recover_p50} / {recover_p99}".format(**line)
     name = line["broken"] or line["fault"]
-    figures = [line[name] for name in ("store", "sent", "lost", "dup_keyed")]
-    return f"| {' | '.join(map(str, [name, *figures, unkeyed, line['inversions'], recovery, line['stall_max']]))} |"
+    figures = [line[name] for name in ("store", "blows", "sent", "lost", "inversions", "dup_keyed")]
+    return f"| {' | '.join(map(str, [name, *figures, unkeyed, line['parked'], recovery, line['stall_max']]))} |"
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ FIXED: Final = (
         timeline=at(2.0, faults.poller_dies(["p1", "p2"])),
         load=Profile(rates={"telegram": 12.0, "slack": 4.0}),
     ),
-    Scenario(name="random-kills", timeline=at(0.5, faults.kills(8, 1.0, 4.0))),
+    Scenario(name="random-kills", timeline=at(0.5, faults.kills(16.0, 1.0, 4.0)), bound=Bound(charged=1)),
     Scenario(name="power-cut", timeline=at(3.0, faults.kill(down=1.0))),
     Scenario(name="rolling-restart", timeline=at(2.0, faults.rolling()), bound=Bound(refused=0)),
     Scenario(
@@ -71,7 +71,7 @@ FIXED: Final = (
     Scenario(name="unwilling-platforms", timeline=UNWILLING),
     Scenario(name="moody-model", timeline=at(1.0, faults.model(*MOODY), faults.kill(0))),
     Scenario(name="poison", timeline=at(1.0, faults.poison()), bound=Bound(parked=1)),
-    Scenario(name="duplicates", timeline=at(1.0, faults.duplicates(2_000)), load=BOTH),
+    Scenario(name="duplicates", timeline=at(1.0, faults.duplicates(2_000))),
     Scenario(name="clock-jumps", timeline=at(1.0, faults.jumps(0, 2.0, *HOURS)), clock=True),
     Scenario(name="database-restarts", timeline=at(1.0, faults.restart_database(4, 2.0, 4.0)), stores=PG),
     Scenario(name="failover", timeline=at(3.0, faults.fail_over(3.0)), stores=PG, standby=True),
@@ -87,15 +87,21 @@ FIXED: Final = (
     ),
     Scenario(
         name="roles-apart",
-        timeline=at(0.5, faults.kills(8, 1.0, 3.0)),
+        timeline=at(0.5, faults.kills(12.0, 1.0, 3.0)),
         roles=("gateway", "gateway", "engine", "engine", "connector"),
+        bound=Bound(charged=1),
         stores=PG,
     ),
 )
 """What `make faults` runs, on both stores where both apply."""
 
 LONG: Final = (
-    Scenario(name="kills-for-ten-minutes", timeline=at(0.5, faults.kills(110, 3.0, 8.0)), load=LIGHT),
+    Scenario(
+        name="kills-for-ten-minutes",
+        timeline=at(0.5, faults.kills(600.0, 3.0, 8.0)),
+        load=LIGHT,
+        bound=Bound(charged=1),
+    ),
     Scenario(
         name="database-restarts-for-ten-minutes",
         timeline=at(1.0, faults.restart_database(80, 5.0, 10.0)),
@@ -108,7 +114,7 @@ LONG: Final = (
     Scenario(
         name="long-partition", timeline=at(5.0, faults.network(0, 60.0, stall=True, on="both", interrupts=1)), stores=PG
     ),
-    Scenario(name="ten-thousand-duplicates", timeline=at(1.0, faults.duplicates(10_000)), load=BOTH),
+    Scenario(name="ten-thousand-duplicates", timeline=at(1.0, faults.duplicates(10_000)), load=LIGHT),
     Scenario(
         name="stampede",
         timeline=at(5.0, faults.kill()),
@@ -132,7 +138,7 @@ FOUND_BY: Final = {
     "acknowledge-before-commit": (
         "sqlite",
         "lost",
-        Scenario(name="kills", timeline=at(0.5, faults.kills(3, 1.5, 2.5)), load=SLACK),
+        Scenario(name="kills", timeline=at(0.5, faults.kills(8.0, 1.5, 2.5)), load=SLACK),
     ),
     "no-fence": ("postgres", "wrong state", dataclasses.replace(named("suspended-worker"), settling=30.0)),
     "memory-only-deduplication": (

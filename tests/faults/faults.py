@@ -31,20 +31,20 @@ def kill(*numbers: int, down: float = 0.0) -> Act:
     """End replicas (none named: all) by `kill -9` at once, and start them together after `down` seconds."""
 
     async def act(field: Field) -> None:
-        await asyncio.gather(*(field.fleet.kill(number, down=down) for number in numbers or field.fleet.standing))
+        chosen = numbers or range(len(field.fleet.replicas))
+        await asyncio.gather(*(field.fleet.kill(number, down=down) for number in chosen))
 
     return act
 
 
-def kills(times: int, least: float, most: float) -> Act:
-    """Kill one replica or another so many times, at random intervals; one that is being started is left in peace."""
+def kills(seconds: float, least: float, most: float) -> Act:
+    """For so long, kill one replica or another: after random pauses, which begin when the last one is back."""
 
     async def act(field: Field) -> None:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(times):
-                await asyncio.sleep(field.random.uniform(least, most))
-                if standing := field.fleet.standing:
-                    group.create_task(field.fleet.kill(field.random.choice(standing)))
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            await asyncio.sleep(field.random.uniform(least, most))
+            await field.fleet.kill(field.random.randrange(len(field.fleet.replicas)))
 
     return act
 
@@ -208,7 +208,7 @@ def model(*replies: model_server.Reply) -> Act:
     return act
 
 
-def duplicates(count: int, *, at_once: int = 64) -> Act:
+def duplicates(count: int, *, at_once: int = 32) -> Act:
     """Send one webhook so many times, over all replicas; each is repeated until it is taken."""
 
     async def act(field: Field) -> None:

@@ -34,22 +34,16 @@ class Blow:
 
 
 class Replica(Service):
-    """One process; `broken` names the way in which its build is broken on purpose, `clock` lets its clock be set."""
+    """One process; `entry` is what Python is to run."""
 
-    def __init__(
-        self, folder: Path, settings: str, *, role: str = "all", broken: str = "", clock: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, settings: str, *, role: str, entry: Sequence[str]) -> None:
         super().__init__(folder, settings)
         self.starting = 90.0  # many start at once, on few processors
         self.role = role
-        self.changing = asyncio.Lock()
-        """Whoever ends it and starts it again."""
         self.sizes: list[int] = []
         """Its memory, at every look."""
-        self._broken = broken
-        self._clock = clock
-        if clock:
-            self.set_clock(0.0)
+        self._entry = entry
+        self.set_clock(0.0)
 
     async def start(self, *, crash: str = "") -> None:
         """Start it, and again when it gives up because the database is away, as an orchestrator does."""
@@ -64,20 +58,13 @@ class Replica(Service):
                 return
 
     def command(self) -> list[str]:
-        """Return the command line, with a role, or of a broken build."""
-        usual = super().command()
-        entry = [sys.executable, str(HERE / "broken.py"), self._broken] if self._broken else usual[:3]
-        if self._clock:
-            entry = [sys.executable, str(HERE / "clock.py"), str(self._time)]
-        return [*entry, *usual[3:], *(["--role", self.role] if self.role != "all" else [])]
-
-    @property
-    def _time(self) -> Path:
-        return self.folder / "time"
+        """Return the command line, with a role."""
+        arguments = super().command()[3:]
+        return [sys.executable, *self._entry, *arguments, *(["--role", self.role] if self.role != "all" else [])]
 
     def set_clock(self, ahead: float) -> None:
-        """Set its wall clock so many seconds ahead of the real one; its monotonic clock goes on."""
-        self._write(f"{ahead:+.0f}", self._time)
+        """Set its wall clock so many seconds ahead of the real one (`clock.py` looks); its monotonic clock goes on."""
+        self._write(f"{ahead:+.0f}", self.folder / "time")
 
     def die_at(self, point: str, count: int) -> None:
         """Order it to die at the n-th passing of a point."""
@@ -102,11 +89,6 @@ class Fleet:
         """The addresses at which webhooks are taken."""
         return [replica.url for replica in self.replicas if replica.role in {"all", "gateway"}]
 
-    @property
-    def standing(self) -> list[int]:
-        """The replicas that nobody is ending or starting just now."""
-        return [number for number, replica in enumerate(self.replicas) if not replica.changing.locked()]
-
     async def start(self) -> None:
         """Start all at once, as an orchestrator does."""
         async with asyncio.TaskGroup() as group:
@@ -123,12 +105,11 @@ class Fleet:
     async def kill(self, number: int, *, down: float = 0.0) -> None:
         """End a replica as `kill -9` does, and start it again."""
         replica = self.replicas[number]
-        async with replica.changing:
-            blow = self.struck("kill", interrupts=1)
-            await replica.kill()
-            await asyncio.sleep(down)
-            await replica.start()
-            blow.back = time.time() - blow.at
+        blow = self.struck("kill", interrupts=1)
+        await replica.kill()
+        await asyncio.sleep(down)
+        await replica.start()
+        blow.back = time.time() - blow.at
 
     async def terminate(self, number: int) -> None:
         """End a replica by SIGTERM, and start it again."""
@@ -225,7 +206,15 @@ def replica(
     broken: str = "",
     clock: bool = False,
 ) -> Replica:
-    """Write the configuration of a replica: these accounts, answered by the harness's plugin."""
+    """Write the configuration of a replica: these accounts, answered by the harness's plugin.
+
+    `broken` names the way in which its build is broken on purpose; `clock` lets its clock be set.
+    """
+    entry = ("-m", "dragoman")
+    if broken:
+        entry = (str(HERE / "broken.py"), broken)
+    elif clock:
+        entry = (str(HERE / "clock.py"), str(folder / "time"))
     tables = {
         name: {"platform": name, "sends_per_second": 100_000.0, **settings} for name, settings in accounts.items()
     }
@@ -236,4 +225,4 @@ def replica(
     (folder / "media").symlink_to(shared(folder))
     probe = configuration({}, use=str(HERE / "probe.py"), crash=str(folder / "crash"), **plugin)
     text = configuration(tables, **settings) + "[plugin.probe]\n" + probe
-    return Replica(folder, text, role=role, broken=broken, clock=clock)
+    return Replica(folder, text, role=role, entry=entry)

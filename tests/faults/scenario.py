@@ -53,6 +53,8 @@ class Bound:
     doubtful: int = 0
     """Replies that a platform without keys makes us send twice: it took them, and said that it did not."""
     parked: int = 0
+    charged: int = 0
+    """Messages that one interrupted process may have had in hand at their third death: it runs suspects one by one."""
     stall: float = 90.0
     """Seconds for the slowest answer: three leases."""
     drain: float = 25.0
@@ -240,7 +242,9 @@ async def _settle(field: Field) -> None:
 
 def _verdict(field: Field, findings: oracle.Findings) -> list[str]:
     """Say everything that breaks an invariant or a bound."""
-    bound, fleet, allowed = field.scenario.bound, field.fleet, _allowed(field)
+    bound, fleet = field.scenario.bound, field.fleet
+    interrupted = sum(blow.interrupts for blow in fleet.blows)
+    allowed, parked = _allowed(field), bound.parked + bound.charged * interrupted
     keyed, others = findings.again(keyed=True), findings.again(keyed=False)
     figures = _figures(field, findings)
     unused = sum(fault.times for platform in field.platforms.values() for fault in platform.faults)
@@ -255,7 +259,7 @@ def _verdict(field: Field, findings: oracle.Findings) -> list[str]:
         f"{findings.under_way} still under way": findings.under_way,
         f"{len(keyed)} duplicates in spite of keys": keyed,
         f"{len(others)} duplicates, {allowed} allowed: {others[:3]}": len(others) > allowed,
-        f"{len(findings.parked)} parked: {findings.parked[:3]}": len(findings.parked) > bound.parked,
+        f"{len(findings.parked)} parked, {parked} allowed: {findings.parked[:3]}": len(findings.parked) > parked,
         f"a stall of {figures['stall_max']} s": figures["stall_max"] > bound.stall,
         f"a stop took {figures['drain_max']} s": figures["drain_max"] > bound.drain,
         f"ready again after {figures['back_max']} s": figures["back_max"] > bound.back,
