@@ -9,7 +9,7 @@ from tests.faults.scenario import Act, Bound, Fault, Profile, Scenario
 from dragoman.testing import model_server
 
 POINTS: Final = ("c1", "c5", "c9", "c2", "c6", "c10", "c3", "c7", "c11", "c4", "c8")
-"""All points but the poller's, so ordered that a message is hardly in hand at three deaths: it would be parked."""
+"""All points but a poll's and a socket's, so ordered that a message is hardly in hand at three deaths, and parked."""
 SLACK: Final = Profile(rates={"slack": 40.0}, kinds=("say",))
 ASLEEP: Final = Profile(
     rates={"slack": 12.0, "feishu": 6.0}, seconds=46.0, conversations=2.0, pause=3.0, kinds=("say",)
@@ -56,8 +56,13 @@ FIXED: Final = (
     Scenario(name="crash-points", timeline=at(1.0, faults.tours(POINTS, least=8, most=20))),
     Scenario(
         name="poller-dies",
-        timeline=at(2.0, faults.poller_dies(["p1", "p2"])),
+        timeline=at(2.0, faults.owner_dies("telegram", ["p1", "p2"])),
         load=Profile(rates={"telegram": 12.0, "slack": 4.0}),
+    ),
+    Scenario(
+        name="socket-dies",
+        timeline=at(2.0, faults.owner_dies("slack", ["s1", "s2"])),
+        load=Profile(rates={"socket": 12.0, "feishu": 4.0}, kinds=("say",)),
     ),
     Scenario(name="random-kills", timeline=at(0.5, faults.kills(16.0, 1.0, 4.0)), bound=Bound(charged=1)),
     Scenario(name="power-cut", timeline=at(3.0, faults.kill(down=1.0))),

@@ -22,7 +22,7 @@ HOUR: Final = 3600.0
 FRESH: Final = 240.0
 """Seconds for which a signed request is good, at least."""
 PARKED: Final = "SELECT count(*) FROM inbox WHERE status = 'parked'"
-POLLING: Final = "SELECT owner FROM lease WHERE name LIKE 'connection:telegram:%' AND until > 0"
+OWNER: Final = "SELECT owner FROM lease WHERE name LIKE 'connection:{}:%' AND until > 0"
 INTERRUPTED: Final = "SELECT count(*) FROM conversation WHERE started >= 2 OR (started = 1 AND because = '')"
 """Conversations whose turn was in hand when a process died, and is not over yet."""
 
@@ -90,23 +90,23 @@ def tours(points: Sequence[str], *, least: int, most: int) -> Act:
     return act
 
 
-def poller_dies(points: Sequence[str]) -> Act:
-    """Let whoever has the long poll die at each point in turn; another takes it over."""
+def owner_dies(platform: str, points: Sequence[str]) -> Act:
+    """Let whoever has the long poll, or the socket, die at each point in turn; another takes it over."""
 
     async def act(field: Field) -> None:
         for point in points:
-            while (owner := await _owner(field)) is None:
+            while (owner := await _owner(field, platform)) is None:
                 await asyncio.sleep(0.1)
             await field.fleet.die_at(owner, point, field.random.randint(2, 4), PATIENCE)
 
     return act
 
 
-async def _owner(field: Field) -> int | None:
-    """Find the replica that has the long poll; on SQLite there is one only."""
+async def _owner(field: Field, platform: str) -> int | None:
+    """Find the replica that has the connection; on SQLite there is one only."""
     if not field.proxies:
         return 0
-    owners = [row[0] for row in await field.database.rows(POLLING)]
+    owners = [row[0] for row in await field.database.rows(OWNER.format(platform))]
     replicas = enumerate(field.fleet.replicas)
     return next((number for number, each in replicas if any(f"-{each.pid}-" in owner for owner in owners)), None)
 

@@ -215,9 +215,7 @@ def replica(
         entry = (str(HERE / "broken.py"), broken)
     elif clock:
         entry = (str(HERE / "clock.py"), str(folder / "time"))
-    tables = {
-        name: {"platform": name, "sends_per_second": 100_000.0, **settings} for name, settings in accounts.items()
-    }
+    tables = {name: {"sends_per_second": 100_000.0, **settings} for name, settings in accounts.items()}
     settings: dict[str, Any] = {"plugins": ["probe"], "sends": SENDS}
     if store:
         settings |= {"store": store, "encryption_key": "Z" * 43 + "="}

@@ -165,11 +165,8 @@ async def _opened(field: Field, store: str, source: Path, folder: Path, broken: 
         accounts = {}
         for name in scenario.load.rates:
             field.platforms[name] = traffic.platform(name)
-            accounts[name] = field.platforms[name].settings(
-                await stack.enter_async_context(serve(field.platforms[name]))
-            )
-        if "telegram" in accounts:
-            del accounts["telegram"]["secret_token"]
+            url = await stack.enter_async_context(serve(field.platforms[name]))
+            accounts[name] = traffic.settings(name, field.platforms[name], url)
         probe = {"model": await stack.enter_async_context(serve(field.model)), "pause": scenario.load.pause}
         roles: tuple[str, ...] = ("all",)
         urls = [""]

@@ -153,21 +153,45 @@ class Polled(Stream):
         sample.acknowledged = simulator.clock()
 
 
-KINDS: Final = {"webhook": Held, "telegram": Polled}
-CHANNELS: Final = {"slack": "D{:08}", "feishu": "oc_{:08}", "telegram": "1{:05}", "webhook": "room{}"}
+class Pushed(Stream):
+    """Messages that come over a socket which the service opened: each is sent again until it is acknowledged."""
+
+    async def send(self, session: aiohttp.ClientSession, sample: Sample, patience: float) -> None:
+        """Push a message when those before it in its conversation were acknowledged, and wait until it is."""
+        simulator: Any = self.simulator
+        async with self._locks[sample.conversation]:
+            name = simulator.links.push(self.request(sample))
+            while not simulator.links.envelopes[name].acknowledged:
+                await asyncio.sleep(0.05)
+            sample.acknowledged = simulator.clock()
+
+
+KINDS: Final = {"webhook": Held, "telegram": Polled, "socket": Pushed}
+CHANNELS: Final = {"feishu": "oc_{:08}", "telegram": "1{:05}", "webhook": "room{}"}
+"""Slack's is the default; the account `socket` is Slack's Socket Mode."""
 
 
 def platform(name: str) -> Any:
-    """Make the simulator of a platform."""
-    simulator = Caller() if name == "webhook" else simulators.load(name)()
+    """Make the simulator of an account's platform."""
+    simulator = Caller() if name == "webhook" else simulators.load("slack" if name == "socket" else name)()
     simulator.unlimited()
     return simulator
+
+
+def settings(name: str, simulator: Any, url: str) -> dict[str, Any]:
+    """Return an account's settings."""
+    if name == "socket":
+        return {"platform": "slack", **simulator.socket_settings(url)}
+    found = {"platform": name, **simulator.settings(url)}
+    if name == "telegram":
+        del found["secret_token"]  # so that it polls
+    return found
 
 
 def stream(account: str, simulator: Any, bases: Sequence[str], size: int) -> Stream:
     """Make the stream of an account; `bases` are the addresses of the replicas that have a door."""
     hooks = [f"{base}/hooks/{account}" for base in bases]
-    return KINDS.get(account, Stream)(account, simulator, hooks, channel=CHANNELS[account], size=size)
+    return KINDS.get(account, Stream)(account, simulator, hooks, channel=CHANNELS.get(account, "D{:08}"), size=size)
 
 
 async def run(streams: Sequence[tuple[Stream, float]], seconds: float, stop: asyncio.Event) -> None:
