@@ -51,8 +51,16 @@ HOURS: Final = (-1.0, 20 * 24 * 365.0, -24.0, 1.0)
 """By how much the clock is wrong: an hour back, twenty years ahead (beyond 2038), a day back, an hour ahead."""
 MOODY: Final = (model_server.hang, model_server.status(529), model_server.garbage(), model_server.cut) * 2
 
+SUSPENDED: Final = Scenario(name="suspended-worker", timeline=at(3.0, faults.suspend(0, 36.0)), load=ASLEEP, stores=PG)
+IN_SILENCE: Final = Scenario(
+    name="accepted-and-silent",
+    timeline=SILENT,
+    load=dataclasses.replace(BOTH, kinds=("say",)),  # one part a reply: what is sent twice counts once
+    bound=Bound(parked=4, doubtful=2),  # a 5xx is a refusal, also when it is a lie
+)
+
 FIXED: Final = (
-    Scenario(name="suspended-worker", timeline=at(3.0, faults.suspend(0, 36.0)), load=ASLEEP, stores=PG),
+    SUSPENDED,
     Scenario(name="crash-points", timeline=at(1.0, faults.tours(POINTS, least=8, most=20))),
     Scenario(
         name="poller-dies",
@@ -67,12 +75,7 @@ FIXED: Final = (
     Scenario(name="random-kills", timeline=at(0.5, faults.kills(16.0, 1.0, 4.0)), bound=Bound(charged=1)),
     Scenario(name="power-cut", timeline=at(3.0, faults.kill(down=1.0))),
     Scenario(name="rolling-restart", timeline=at(2.0, faults.rolling()), bound=Bound(refused=0)),
-    Scenario(
-        name="accepted-and-silent",
-        timeline=SILENT,
-        load=dataclasses.replace(BOTH, kinds=("say",)),  # one part a reply: what is sent twice counts once
-        bound=Bound(parked=4, doubtful=2),  # a 5xx is a refusal, also when it is a lie
-    ),
+    IN_SILENCE,
     Scenario(name="unwilling-platforms", timeline=UNWILLING),
     Scenario(name="moody-model", timeline=at(1.0, faults.model(*MOODY), faults.kill(0))),
     Scenario(name="poison", timeline=at(1.0, faults.poison()), bound=Bound(parked=1)),
@@ -135,8 +138,8 @@ LONG: Final = (
 
 
 def named(name: str) -> Scenario:
-    """Find a scenario of the fixed set."""
-    return next(each for each in FIXED if each.name == name)
+    """Find a scenario, or the one by which a broken build is found."""
+    return FOUND_BY[name][2] if name in FOUND_BY else next(each for each in (*FIXED, *LONG) if each.name == name)
 
 
 FOUND_BY: Final = {
@@ -145,7 +148,7 @@ FOUND_BY: Final = {
         "lost",
         Scenario(name="kills", timeline=at(0.5, faults.kills(8.0, 1.5, 2.5)), load=SLACK),
     ),
-    "no-fence": ("postgres", "wrong state", dataclasses.replace(named("suspended-worker"), settling=30.0)),
+    "no-fence": ("postgres", "wrong state", dataclasses.replace(SUSPENDED, settling=30.0)),
     "memory-only-deduplication": (
         "sqlite",
         "turned twice",
@@ -158,8 +161,8 @@ FOUND_BY: Final = {
     "random-idempotency-keys": (
         "sqlite",
         "in spite of keys",
-        named("accepted-and-silent"),
+        IN_SILENCE,
     ),
-    "retry-on-timeout": ("sqlite", "duplicates, ", named("accepted-and-silent")),
+    "retry-on-timeout": ("sqlite", "duplicates, ", IN_SILENCE),
 }
 """For each broken build the store, the word of the verdict, and the scenario that must find it."""
