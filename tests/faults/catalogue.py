@@ -105,13 +105,13 @@ FIXED: Final = (
 
 LONG: Final = (
     Scenario(
-        name="kills-for-ten-minutes",
+        name="long-kills",
         timeline=at(0.5, faults.kills(600.0, 3.0, 8.0)),
         load=LIGHT,
         bound=Bound(charged=1),
     ),
     Scenario(
-        name="database-restarts-for-ten-minutes",
+        name="long-database-restarts",
         timeline=at(1.0, faults.restart_database(80, 5.0, 10.0)),
         load=LIGHT,
         stores=PG,
