@@ -45,13 +45,18 @@ _KEPT: Final[list[socket.socket]] = []
 def free_port() -> int:
     """Return a loopback port that nobody else is given before this process ends, also while nobody listens there."""
     if not _KEPT:
-        atexit.register(lambda: [kept.close() for kept in _KEPT])
+        atexit.register(_let_go)
     keeper = socket.socket()
     keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     keeper.bind(("127.0.0.1", 0))
     _KEPT.append(keeper)
     port: int = keeper.getsockname()[1]
     return port
+
+
+def _let_go() -> None:
+    for keeper in _KEPT:
+        keeper.close()
 
 
 class Service:
