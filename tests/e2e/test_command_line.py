@@ -105,7 +105,7 @@ def test_the_database_is_for_its_owner_only(dragoman: "Command") -> None:
     }
 
 
-def test_by_default_the_user_s_data_folder_is_used(dragoman: "Command") -> None:
+def test_data_has_a_home(dragoman: "Command") -> None:
     dragoman.start(environ={"DRAGOMAN_DATA": ""})
 
     assert (dragoman.home / ".local" / "share" / "dragoman" / "dragoman.toml").exists()
