@@ -11,7 +11,8 @@ from dragoman.flow import fire
 from dragoman.flow.fire import decide
 from dragoman.model import Address, Event, Sender, Timer
 from dragoman.service.house import WallClock
-from dragoman.store.timers import Standing
+from dragoman.store.stored import ready_at
+from dragoman.store.timers import Due, Standing
 from dragoman.testing.clock import FakeClock
 
 NOON = 1_800_000_000.0
@@ -88,6 +89,36 @@ def test_overdue_timers_get_no_more_than_their_rate() -> None:
     allowance.use(5)
     assert allowance.look(0.1) == 0
     assert allowance.look(100.0) == 50
+
+
+def test_more_fires_than_the_rate_allows_leave_an_allowance_of_none() -> None:
+    allowance = fire.Allowance(0.0)
+    allowance.use(500)
+
+    assert allowance.look(1.0) == 0
+
+
+def test_each_fire_of_a_timer_has_its_own_share_of_the_jitter() -> None:
+    shares, at = [], NOON
+    for _ in range(20):
+        firing = decide(standing(at, every="1h", jitter=300.0), at)
+        assert firing.next_at is not None
+        assert firing.ready_at is not None
+        shares.append(firing.ready_at - firing.next_at)
+        at = firing.next_at
+
+    assert len(set(shares)) == 20
+    assert 0 <= min(shares) < 150 < max(shares) <= 300
+
+
+def test_a_timer_that_its_jitter_put_off_is_in_time() -> None:
+    put_off = next(
+        each for number in range(99) if ready_at((each := standing(NOON + number, jitter=600.0)).timer) > NOON + 200
+    )
+    now = ready_at(put_off.timer) + 1
+
+    assert now - put_off.timer.at > 60
+    assert fire.overdue(Due(now=now, timers=(put_off, standing(now - 61)), until_next=1)) == 1
 
 
 def test_timers_follow_the_wall_clock_when_a_jump_has_lasted() -> None:

@@ -9,6 +9,7 @@ import msgspec
 from dragoman import telemetry
 from dragoman.flow.context import Context
 from dragoman.model import Event, Timer
+from dragoman.store import stored
 from dragoman.store.timers import PUNCTUAL, Due, Firing, Standing
 from dragoman.when import rhythm
 
@@ -39,7 +40,7 @@ class Allowance:
         """Return the allowance, which grows with the time to what a second allows."""
         self._left = min(OVERDUE_RATE, self._left + max(0.0, now - self._seen) * OVERDUE_RATE)
         self._seen = now
-        return int(self._left)
+        return max(0, int(self._left))
 
     def use(self, count: int) -> None:
         """Take so many from it."""
@@ -70,10 +71,15 @@ async def _look(context: Context, allowance: Allowance) -> float:
     decided = await _decided(context, due)
     moved = await context.store.timers.fire([firing for _, firing in decided.values()])
     telemetry.crash.passed("c12")
-    allowance.use(sum(due.now - standing.timer.at > PUNCTUAL for standing in due.timers))
+    allowance.use(overdue(due))
     for name in moved:
         _report(*decided[name], context.store.timers.time())
     return 0.0 if len(due.timers) >= BATCH else SOON
+
+
+def overdue(due: Due) -> int:
+    """Count the timers that are not in time; one that its jitter put off is."""
+    return sum(due.now - stored.ready_at(standing.timer) >= PUNCTUAL for standing in due.timers)
 
 
 async def _decided(context: Context, due: Due) -> dict[str, tuple[Standing, Firing]]:
@@ -97,13 +103,14 @@ def decide(standing: Standing, now: float) -> Firing:
     skip = standing.busy and timer.overlap == "skip"
     wanted = [] if skip else _wanted(timer, times, now)
     next_at = rhythm.after(timer.every, max(now, timer.at), timer.zone, timer.anchor) if timer.every else None
+    following = msgspec.structs.replace(timer, at=next_at) if next_at is not None else None
     return Firing(
         name=timer.name,
         at=timer.at,
         events=tuple(_event(timer, at) for at in wanted),
         last_at=wanted[-1] if wanted else None,
         next_at=next_at,
-        ready_at=next_at,
+        ready_at=stored.ready_at(following) if following else None,
         missed=len(times) - len(wanted),
     )
 
