@@ -175,6 +175,14 @@ async def stop(turn: Turn) -> None:
     turn.say("gone")
 
 
+@plugin.command("waver")
+async def waver(turn: Turn) -> None:
+    turn.cancel("kept")
+    turn.schedule(turn.now + 3600, ring, title="kept", name="kept", bell="")
+    turn.schedule(turn.now + 3600, ring, title="dropped", name="dropped", bell="")
+    turn.cancel("dropped")
+
+
 @plugin.step
 async def ring(turn: Turn, bell: str) -> None:
     turn.say(f"{bell}: {'late' if turn.late > 60 else 'now'}")
@@ -203,6 +211,14 @@ async def test_what_is_scheduled_can_be_listed_and_taken_away(tmp_path: Path, cl
         await bot.say("list")
 
         assert await bot.sent(3) == ["the bell", "gone", "none"]
+
+
+async def test_of_what_a_turn_wants_of_one_timer_the_last_word_counts(tmp_path: Path, clock_plugin: str) -> None:
+    async with line(tmp_path, ["clock"], clock_plugin) as bot:
+        await bot.say("waver")
+        await bot.say("list")
+
+        assert await bot.sent(1) == ["kept"]
 
 
 async def test_a_timer_whose_time_has_passed_comes_at_once_and_knows_that_it_is_late(

@@ -218,18 +218,30 @@ def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: 
         if isinstance(effect, Remember)
         for name in turn.remembered_under(effect.scope)
     ]
+    timers = _timers(turn)
     return Handled(
         id=stored.id,
         handler=handler,
         state=state,
         outgoing=outgoing,
         memories=tuple(memories),
-        timers=tuple(effect.timer for effect in turn.effects if isinstance(effect, Schedule)),
-        cancelled=tuple(effect.name for effect in turn.effects if isinstance(effect, Cancel)),
+        timers=tuple(timer for timer in timers.values() if timer is not None),
+        cancelled=tuple(name for name, timer in timers.items() if timer is None),
         received_at=stored.received_at,
         routed_at=began,
         responded_at=ended,
     )
+
+
+def _timers(turn: Turn) -> dict[str, Timer | None]:
+    """Return what a turn wants of each timer, by name: what it said last counts; None: to be taken away."""
+    wanted: dict[str, Timer | None] = {}
+    for effect in turn.effects:
+        if isinstance(effect, Schedule):
+            wanted[effect.timer.name] = effect.timer
+        elif isinstance(effect, Cancel):
+            wanted[effect.name] = None
+    return wanted
 
 
 def _hold(stored: Stored, now: float) -> float:
