@@ -249,3 +249,44 @@ async def test_a_timer_for_a_handler_that_is_gone_is_parked_with_the_reason(tmp_
         async with asyncio.timeout(100):
             (reason,) = await bot.parked()
         assert "clock.chime" in reason
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"every": "0 9 * * *", "zone": "Nowhere/City"},
+        {"every": "0 9 * * *", "zone": "America"},
+        {"every": "whenever"},
+        {"every": "1d", "anchor": -1e18},
+        {"missed": "to be invented"},
+    ],
+)
+async def test_timers_that_this_process_cannot_read_wait_and_hold_no_other_up(
+    tmp_path: Path, strange: dict[str, Any]
+) -> None:
+    said = {"plugin": "tasks", "handler": "say", "bound": {"text": "here"}}
+    event = Event(
+        key="",
+        kind="timer",
+        account="bench",
+        platform="slack",
+        conversation="bench/D00000001",
+        address=Address(account="bench", channel="D00000001"),
+        sender=Sender(id=""),
+        value=said,
+    )
+    async with line(tmp_path) as bot:
+        timers = bot.context.store.timers
+        many = range(fire.BATCH + 10)
+        late, now = timers.time() - 100, timers.time()
+        await timers.set(
+            [
+                *(Timer(name=f"s{number}", at=late, event=event, task="strange", **strange) for number in many[:60]),
+                *(Timer(name=f"t{number}", at=now, event=event, task="strange", **strange) for number in many),
+            ]
+        )
+        await timers.set([Timer(name="good", at=late + 10, event=event)])
+
+        assert await bot.sent(1) == ["here"]
+        assert not any(standing.paused for standing in await timers.of_tasks("strange"))
+        assert bot.simulator.sent[1:] == []

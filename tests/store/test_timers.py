@@ -175,6 +175,44 @@ async def test_a_timer_paused_after_it_was_read_does_not_fire(line: Line) -> Non
     assert await line.claimed() == []
 
 
+async def test_a_timer_that_was_put_off_is_due_later_at_the_time_of_its_rule(line: Line) -> None:
+    await line.store.timers.set([timer(line), timer(line, "later", line.clock() + 60)])
+    line.clock.advance(10)
+    time = line.clock()
+
+    await line.store.timers.put_off(["t1", "later", "unknown"], 30)
+    at_once = await names_due(line)
+    line.clock.advance(30)
+    (standing,) = (await due(line)).timers
+    line.clock.advance(20)
+
+    assert at_once == []
+    assert standing.timer.at == time
+    assert sorted(await names_due(line)) == ["later", "t1"]
+
+
+async def test_a_paused_timer_cannot_be_put_off(line: Line) -> None:
+    await line.store.timers.set([timer(line)])
+    line.clock.advance(10)
+    await line.store.timers.pause(["t1"])
+
+    await line.store.timers.put_off(["t1"], 1)
+    line.clock.advance(10)
+
+    assert await names_due(line) == []
+
+
+async def test_a_timer_that_another_release_wrote_is_named_and_holds_no_other_up(line: Line) -> None:
+    strange: Any = "to be invented"
+    await line.store.timers.set([timer(line, "a", missed=strange), timer(line, "b")])
+    line.clock.advance(10)
+
+    found = await due(line)
+
+    assert [standing.timer.name for standing in found.timers] == ["b"]
+    assert found.unreadable == ("a",)
+
+
 async def test_timers_are_taken_away_by_name(line: Line) -> None:
     await line.store.timers.set([timer(line, "a"), timer(line, "b")])
 

@@ -21,6 +21,8 @@ BATCH: Final = 250
 """Timers that are fired in one transaction, at most."""
 OVERDUE_RATE: Final = 50.0
 """Fires a second, on each replica, of timers that are overdue: after an outage, live messages do not wait for them."""
+STRANGE: Final = 60.0
+"""Seconds until a timer is looked at again whose rule or zone this process does not know."""
 CROWDED: Final = 1000
 """Messages that wait, from which on no timer fires: what is due waits too, in its own table."""
 MADE_UP: Final = 100
@@ -66,9 +68,11 @@ async def _look(context: Context, allowance: Allowance) -> float:
     if room <= 0 or context.store.full():
         return POLL / 5
     due = await context.store.timers.due(min(BATCH, room), allowance.look(context.clock()))
-    if not due.timers:
+    if not due.timers and not due.unreadable:
         return due.until_next
-    decided = await _decided(context, due)
+    decided, strange = _decided(due)
+    if strange:
+        await context.store.timers.put_off(strange, STRANGE)
     moved = await context.store.timers.fire([firing for _, firing in decided.values()])
     telemetry.crash.passed("c12")
     allowance.use(overdue(due))
@@ -82,17 +86,23 @@ def overdue(due: Due) -> int:
     return sum(due.now - stored.ready_at(standing.timer) >= PUNCTUAL for standing in due.timers)
 
 
-async def _decided(context: Context, due: Due) -> dict[str, tuple[Standing, Firing]]:
-    """Decide about each timer; one whose rule or zone this release does not know rests until an operator sets it."""
+def _decided(due: Due) -> tuple[dict[str, tuple[Standing, Firing]], list[str]]:
+    """Decide about each timer; returns besides those that this process does not understand.
+
+    It may lack a zone that another replica has, or be older than the one that wrote the rule: they stay due.
+    """
     decided: dict[str, tuple[Standing, Firing]] = {}
+    strange = list(due.unreadable)
+    for name in due.unreadable:
+        log.error("timer.unreadable", timer=name, reason="another release wrote it")
     for standing in due.timers:
         name = standing.timer.name
         try:
             decided[name] = standing, decide(standing, due.now)
-        except (ValueError, LookupError) as error:
+        except (ValueError, LookupError, OSError, ArithmeticError) as error:  # OSError: a zone that is a folder
             log.error("timer.unreadable", timer=name, reason=str(error))
-            await context.store.timers.pause([name])
-    return decided
+            strange.append(name)
+    return decided, strange
 
 
 def decide(standing: Standing, now: float) -> Firing:

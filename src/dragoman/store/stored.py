@@ -11,7 +11,7 @@ from dragoman import crypto
 from dragoman.model import Action, Address, Event, Line, Message, Say, Timer
 from dragoman.store.base import Stage, Stored, Trace
 from dragoman.store.broadcasts import Broadcast, Fate, Recipient, Written, keys, parked
-from dragoman.store.timers import Standing
+from dragoman.store.timers import Due, Standing
 
 _encode = msgspec.json.Encoder().encode
 _event = msgspec.json.Decoder(Event).decode
@@ -180,6 +180,15 @@ def standings(rows: Iterable[Sequence[Any]]) -> tuple[Standing, ...]:
         for timer, row in read
         if timer is not None
     )
+
+
+def due(rows: Sequence[Sequence[Any]], now: float, following: float | None) -> Due:
+    """Read timers that are due, each row with its name at the end; `following` is when the next one is."""
+    found = standings([row[:7] for row in rows])
+    readable = {standing.timer.name for standing in found}
+    unreadable = tuple(row[7] for row in rows if row[7] not in readable)
+    until = following - now if following is not None else float("inf")
+    return Due(now=now, timers=found, until_next=until, unreadable=unreadable)
 
 
 def read_broadcast(row: Sequence[Any]) -> Broadcast:

@@ -34,6 +34,8 @@ class Due(Value):
     """The store's time."""
     timers: tuple[Standing, ...]
     until_next: float
+    unreadable: tuple[str, ...] = ()
+    """Names of timers that are due, and that another release wrote in a way that this one does not know."""
 
 
 class Firing(Value):
@@ -70,6 +72,9 @@ class Timers(Protocol):
 
     async def cancel(self, names: Collection[str]) -> int:
         """Take timers away; returns how many there were."""
+
+    async def put_off(self, names: Collection[str], seconds: float) -> None:
+        """Look at timers that are due again so much later; their times by their rules stay."""
 
     async def pause(self, names: Collection[str]) -> int:
         """Let timers rest until they are set again; returns how many there were."""

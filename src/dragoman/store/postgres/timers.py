@@ -7,7 +7,7 @@ from dragoman.model import Timer
 from dragoman.store.base import Times
 from dragoman.store.postgres import inbox, schedule
 from dragoman.store.postgres.pool import Pool, Session, columns
-from dragoman.store.stored import read_timer, standings
+from dragoman.store.stored import due, read_timer, standings
 from dragoman.store.timers import PUNCTUAL, Due, Firing, Standing
 
 
@@ -39,8 +39,7 @@ class PostgresTimers:
         """Read timers that are due: up to so many that are in time, and so many that are not."""
         now, following = await self._pool.one("next_timer")
         found = await self._pool.rows("timers_due", punctual=punctual, overdue=overdue, punctual_for=PUNCTUAL)
-        until = following - now if following is not None else float("inf")
-        return Due(now=now, timers=standings(found), until_next=until)
+        return due(found, now, following)
 
     async def fire(self, firings: Sequence[Firing]) -> Collection[str]:
         """Move timers on and accept their events; returns the names of those that no other has moved on before."""
@@ -80,6 +79,10 @@ class PostgresTimers:
             return await schedule.change(session, timers, cancelled)
 
         return await self._pool.transact(work)
+
+    async def put_off(self, names: Collection[str], seconds: float) -> None:
+        """Look at timers that are due again so much later; their times by their rules stay."""
+        await self._pool.rows("put_off_timers", names=list(names), seconds=seconds)
 
     async def pause(self, names: Collection[str]) -> int:
         """Let timers rest until they are set again; returns how many there were."""

@@ -5,11 +5,11 @@ SELECT moment(:now);
 
 -- name: timers_due
 -- Those that are in time before those that are not: a long outage must not delay what is due now.
-(SELECT t.timer, t.at, t.fired, t.missed, t.last_at, t.last_event, i.id FROM timer t
+(SELECT t.timer, t.at, t.fired, t.missed, t.last_at, t.last_event, i.id, t.name FROM timer t
  LEFT JOIN inbox i ON i.id = t.last_event AND i.status = 'waiting'
  WHERE t.ready_at <= moment(:now) AND t.ready_at > moment(:now) - :punctual_for ORDER BY t.ready_at LIMIT :punctual)
 UNION ALL
-(SELECT t.timer, t.at, t.fired, t.missed, t.last_at, t.last_event, i.id FROM timer t
+(SELECT t.timer, t.at, t.fired, t.missed, t.last_at, t.last_event, i.id, t.name FROM timer t
  LEFT JOIN inbox i ON i.id = t.last_event AND i.status = 'waiting'
  WHERE t.ready_at <= moment(:now) - :punctual_for ORDER BY t.ready_at LIMIT :overdue);
 
@@ -53,6 +53,11 @@ RETURNING name;
 -- name: pause_timers
 UPDATE timer SET ready_at = NULL
 WHERE name IN (SELECT name FROM timer WHERE name = ANY(:names::text[]) ORDER BY name FOR UPDATE) RETURNING name;
+
+-- name: put_off_timers
+UPDATE timer SET ready_at = moment(:now) + :seconds
+WHERE name IN (SELECT name FROM timer WHERE name = ANY(:names::text[]) ORDER BY name FOR UPDATE)
+  AND ready_at <= moment(:now);
 
 -- name: timers_of_person
 SELECT timer, at FROM timer WHERE person = :person AND person <> '' AND ready_at IS NOT NULL ORDER BY at, name LIMIT :limit;

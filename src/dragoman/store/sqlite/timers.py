@@ -10,7 +10,7 @@ from dragoman.store.base import Times
 from dragoman.store.sqlite import inbox, schedule
 from dragoman.store.sqlite.statements import one, rows, run
 from dragoman.store.sqlite.writer import Writer
-from dragoman.store.stored import read_timer, standings
+from dragoman.store.stored import due, read_timer, standings
 from dragoman.store.timers import PUNCTUAL, Due, Firing, Standing
 
 
@@ -53,6 +53,10 @@ class SqliteTimers:
         """Take timers away; returns how many there were."""
         return await self._writer.run(schedule.change, (), names)
 
+    async def put_off(self, names: Collection[str], seconds: float) -> None:
+        """Look at timers that are due again so much later; their times by their rules stay."""
+        await self._writer.run(_put_off, names, seconds, self.time())
+
     async def pause(self, names: Collection[str]) -> int:
         """Let timers rest until they are set again; returns how many there were."""
         return await self._writer.run(_pause, names)
@@ -69,9 +73,7 @@ class SqliteTimers:
 def _due(connection: apsw.Connection, punctual: int, overdue: int, now: float) -> Due:
     limits = {"punctual": punctual, "overdue": overdue, "punctual_for": PUNCTUAL}
     found = rows(connection, "timers_due", now=now, **limits)
-    following = one(connection, "next_timer", now=now)
-    until = following - now if following is not None else float("inf")
-    return Due(now=now, timers=standings(found), until_next=until)
+    return due(found, now, one(connection, "next_timer", now=now))
 
 
 def _fire(
@@ -111,6 +113,11 @@ def _accept(connection: apsw.Connection, name: str, event: Event, bound: inbox.B
 
 def _pause(connection: apsw.Connection, names: Iterable[str]) -> int:
     return sum(one(connection, "pause_timer", name=name) is not None for name in names)
+
+
+def _put_off(connection: apsw.Connection, names: Iterable[str], seconds: float, now: float) -> None:
+    for name in names:
+        run(connection, "put_off_timer", name=name, until=now + seconds, now=now)
 
 
 def _of_person(connection: apsw.Connection, person: str, limit: int) -> list[Timer]:
