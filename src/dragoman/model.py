@@ -299,7 +299,8 @@ Overlap = Literal["queue", "skip"]
 class Timer(Value):
     """An event to come, once or by a rule.
 
-    At each fire `event` is accepted with the key `name@at`, so that one fire is one turn on any number of replicas.
+    At each fire `event` is accepted with the key `name@at`, so that one fire is one turn on any number of replicas;
+    one whose event has a key comes once, however often it is set.
     `at` is the next fire by the rule, in epoch seconds on the store's wall clock. `every` is empty (once), a cron
     expression or an interval, read in `zone`; an interval counts from `anchor`.
     """

@@ -327,6 +327,20 @@ async def test_a_task_comes_at_once_beside_its_rule_once_for_each_command(tmp_pa
     assert [fire.place for fire in shown.fires] == ["bench/C00000001", "bench/C00000001"]
 
 
+async def test_a_command_that_is_repeated_because_its_answer_was_lost_lets_a_task_come_once(tmp_path: Path) -> None:
+    async with desk(tmp_path, RARE) as bot:
+        await tasks.run(bot.context, "standup", "one")
+        await bot.until(bot.texts)
+        await tasks.run(bot.context, "standup", "one")
+        await tasks.run(bot.context, "standup", "two")
+        await bot.until(lambda: len(bot.texts()) == 2)
+        fires = (await tasks.shown(bot.context, "standup")).fires
+
+    assert [fire.id for fire in fires] == sorted({fire.id for fire in fires}, reverse=True)
+    assert len(bot.texts()) == len(fires) == 2
+    assert all(0 <= fire.accepted - fire.due < 60 for fire in fires)
+
+
 async def test_a_paused_task_can_be_run_and_rests_on(tmp_path: Path) -> None:
     async with desk(tmp_path, RARE) as bot:
         await tasks.pause(bot.context, "standup")

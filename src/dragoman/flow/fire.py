@@ -135,7 +135,8 @@ def _wanted(timer: Timer, times: Sequence[float], now: float) -> list[float]:
 
 def _event(timer: Timer, at: float) -> Event:
     value = {**timer.event.value, "timer": timer.name, "due": at, "title": timer.title}
-    return msgspec.structs.replace(timer.event, key=f"{timer.name}@{at:.3f}", at=at, value=value)
+    key = timer.event.key or f"{timer.name}@{at:.3f}"
+    return msgspec.structs.replace(timer.event, key=key, at=at, value=value)
 
 
 def _report(standing: Standing, firing: Firing, now: float) -> None:

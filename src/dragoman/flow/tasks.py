@@ -216,10 +216,14 @@ def _due(known: Iterable[Timer], now: float) -> list[Timer]:
 
 
 def _at_once(timer: Timer, now: float, command: str) -> Timer:
-    """Make the timer that comes now, once, beside that of a task; it survives a stop of up to a day."""
+    """Make the timer that comes now, once, beside that of a task; it survives a stop of up to a day.
+
+    Its event is named by the command: who got no answer asks again, and it does not come twice.
+    """
     name = f"{timer.name}!{command}"
+    event = msgspec.structs.replace(timer.event, key=name)
     return msgspec.structs.replace(
-        timer, name=name, at=now, every="", anchor=now, task="", missed="once", grace=86_400.0, jitter=0.0
+        timer, name=name, at=now, event=event, every="", anchor=now, task="", missed="once", grace=86_400.0, jitter=0.0
     )
 
 
@@ -294,12 +298,14 @@ async def _fires(context: Context, timer: Timer) -> list[Fire]:
 
 def _fire(trace: Trace, place: str) -> Fire:
     stages = {stage.name: stage for stage in trace.stages}
+    accepted = stages["receive"].at or 0.0
+    due = trace.key.rpartition("@")[2] if "@" in trace.key else accepted  # a command's fires are due as they come
     sent = [stage.outcome for stage in trace.stages if stage.name == "deliver" and stage.at is not None]
     return Fire(
         id=trace.id,
         place=place,
-        due=float(trace.key.rpartition("@")[2]),
-        accepted=stages["receive"].at or 0.0,
+        due=float(due),
+        accepted=accepted,
         outcome=stages["route"].outcome,
         status=trace.status,
         delivered=tuple(sent),
