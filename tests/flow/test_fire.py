@@ -4,13 +4,16 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.flow.test_line import line
 
+from dragoman.adapter import Receipt
 from dragoman.flow import fire
 from dragoman.flow.fire import decide
 from dragoman.model import Address, Event, Sender, Timer
 from dragoman.service.house import WallClock
+from dragoman.store.base import Times
 from dragoman.store.stored import ready_at
 from dragoman.store.timers import Due, Standing
 from dragoman.testing.clock import FakeClock
@@ -251,6 +254,64 @@ async def test_a_timer_for_a_handler_that_is_gone_is_parked_with_the_reason(tmp_
         assert "clock.chime" in reason
 
 
+STUCK = """
+import asyncio
+from pathlib import Path
+
+from dragoman import Plugin, Turn
+
+plugin = Plugin("stuck")
+
+
+@plugin.message()
+async def wait(turn: Turn) -> None:
+    while not (Path(__file__).parent / "gate").exists():
+        await asyncio.sleep(0.01)
+"""
+
+
+async def test_a_few_chats_that_are_stuck_keep_nobodys_timer_back(tmp_path: Path) -> None:
+    (tmp_path / "stuck.py").write_text(STUCK, encoding="utf-8")
+    async with line(tmp_path, ["stuck"], '\n[plugin.stuck]\nuse = "stuck.py"\n') as bot:
+        store = bot.context.store
+        for chat in range(6):
+            messages = [_message(f"c{chat}", f"{chat}.{number}") for number in range(200)]
+            await store.accept("bench", Receipt(events=tuple(messages)), Times(received=0, authenticated=0, parsed=0))
+        assert store.waiting() >= fire.CROWDED
+        now = store.timers.time()
+        await store.timers.set([Timer(name=f"t{number}", at=now, event=SAID) for number in range(3)])
+
+        assert await bot.sent(3) == ["here", "here", "here"]
+        assert store.waiting() >= fire.CROWDED
+        (tmp_path / "gate").touch()
+
+
+def _message(channel: str, key: str) -> Event:
+    return msgspec.structs.replace(
+        SAID,
+        key=key,
+        kind="message",
+        conversation=f"bench/{channel}",
+        chat_kind="direct",
+        sender=Sender(id="u1"),
+        text="hello",
+        value={},
+    )
+
+
+SAID = Event(
+    key="",
+    kind="timer",
+    account="bench",
+    platform="slack",
+    conversation="bench/D00000001",
+    address=Address(account="bench", channel="D00000001"),
+    sender=Sender(id=""),
+    value={"plugin": "tasks", "handler": "say", "bound": {"text": "here"}},
+)
+"""What brings a text of the operator's."""
+
+
 @pytest.mark.parametrize(
     "strange",
     [
@@ -264,28 +325,17 @@ async def test_a_timer_for_a_handler_that_is_gone_is_parked_with_the_reason(tmp_
 async def test_timers_that_this_process_cannot_read_wait_and_hold_no_other_up(
     tmp_path: Path, strange: dict[str, Any]
 ) -> None:
-    said = {"plugin": "tasks", "handler": "say", "bound": {"text": "here"}}
-    event = Event(
-        key="",
-        kind="timer",
-        account="bench",
-        platform="slack",
-        conversation="bench/D00000001",
-        address=Address(account="bench", channel="D00000001"),
-        sender=Sender(id=""),
-        value=said,
-    )
     async with line(tmp_path) as bot:
         timers = bot.context.store.timers
         many = range(fire.BATCH + 10)
         late, now = timers.time() - 100, timers.time()
         await timers.set(
             [
-                *(Timer(name=f"s{number}", at=late, event=event, task="strange", **strange) for number in many[:60]),
-                *(Timer(name=f"t{number}", at=now, event=event, task="strange", **strange) for number in many),
+                *(Timer(name=f"s{number}", at=late, event=SAID, task="strange", **strange) for number in many[:60]),
+                *(Timer(name=f"t{number}", at=now, event=SAID, task="strange", **strange) for number in many),
             ]
         )
-        await timers.set([Timer(name="good", at=late + 10, event=event)])
+        await timers.set([Timer(name="good", at=late + 10, event=SAID)])
 
         assert await bot.sent(1) == ["here"]
         assert not any(standing.paused for standing in await timers.of_tasks("strange"))

@@ -20,11 +20,14 @@ SOON: Final = 0.01
 BATCH: Final = 250
 """Timers that are fired in one transaction, at most."""
 OVERDUE_RATE: Final = 50.0
-"""Fires a second, on each replica, of timers that are overdue: after an outage, live messages do not wait for them."""
+"""Fires a second, on each replica, of timers that are overdue: after an outage, live messages do not wait for them.
+
+So many of all timers while messages are crowded: a few chats that are stuck keep nobody's reminder back.
+"""
 STRANGE: Final = 60.0
 """Seconds until a timer is looked at again whose rule or zone this process does not know."""
 CROWDED: Final = 1000
-"""Messages that wait, from which on no timer fires: what is due waits too, in its own table."""
+"""Messages that wait, from which on timers fire at a slow rate: what is due waits too, in its own table."""
 MADE_UP: Final = 100
 """Missed fires of one timer that are made up for, at most, where its rule is to make up for all."""
 
@@ -64,20 +67,22 @@ async def fire(context: Context) -> None:
 
 async def _look(context: Context, allowance: Allowance) -> float:
     """Fire what is due; returns the seconds until there may be more."""
-    room = CROWDED - context.store.waiting()
-    if room <= 0 or context.store.full():
+    if context.store.full():
         return POLL / 5
-    due = await context.store.timers.due(min(BATCH, room), allowance.look(context.clock()))
+    room, allowed = CROWDED - context.store.waiting(), allowance.look(context.clock())
+    due = await context.store.timers.due(min(BATCH, max(room, allowed)), allowed)
     if not due.timers and not due.unreadable:
-        return due.until_next
+        return due.until_next if room > 0 else POLL / 5
     decided, strange = _decided(due)
     if strange:
         await context.store.timers.put_off(strange, STRANGE)
     moved = await context.store.timers.fire([firing for _, firing in decided.values()])
     telemetry.crash.passed("c12")
-    allowance.use(overdue(due))
+    allowance.use(overdue(due) if room > 0 else len(due.timers))
     for name in moved:
         _report(*decided[name], context.store.timers.time())
+    if room <= 0:
+        return POLL / 5
     return 0.0 if len(due.timers) >= BATCH else SOON
 
 
