@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from dragoman.errors import NoAnswer
 from dragoman.flow.media import MediaStore
@@ -11,7 +12,7 @@ from dragoman.flow.transport import public
 from dragoman.flow.transport.http import HttpTransport
 from dragoman.store.disk import Disk
 from dragoman.testing.model_server import ModelServer
-from dragoman.testing.simulator import serve
+from dragoman.testing.simulator import respond, serve
 from dragoman.wire import Http, Response
 
 
@@ -39,6 +40,11 @@ def test_a_public_address_is_one(address: str) -> None:
         "fe80::1",
         "fe80::1%eth0",
         "fc00::1",
+        "fec0::1",
+        "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
+        "64:ff9b:1::7f00:1",
+        "2001:0:7f00:1::1",
         "ff02::1",
         "::ffff:127.0.0.1",
         "::ffff:169.254.169.254",
@@ -76,3 +82,19 @@ async def test_a_request_for_the_public_internet_reaches_nothing_else(tmp_path: 
     assert not refused.value.sent
     assert (allowed.status, any_other.status) == (404, 404)
     assert len(server.requests) == 2
+
+
+async def test_a_private_host_leads_a_request_for_the_public_internet_nowhere_else(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def elsewhere(scope: Scope, _receive: Receive, send: Send) -> None:
+        asked.append(scope["path"])
+        port = scope["server"][1]
+        answer = Response(status=302, headers={"location": f"http://localhost:{port}/secret"})
+        await respond(send, answer)
+
+    async with serve(elsewhere) as url:
+        moved = await carried(tmp_path, Http(url=f"{url}/file", reach="public", into="media"), "127.0.0.1")
+
+    assert moved.status == 302
+    assert asked == ["/file"]

@@ -48,7 +48,7 @@ class HttpTransport:
             raise NoAnswer(f"no answer: {type(error).__name__}", sent=True) from error
 
     async def _exchange(self, request: Http, body: dict[str, Any]) -> Response:
-        following = request.into == "media"
+        following = request.into == "media" and (request.reach != "public" or self._guarded(request))
         async with self._open(request).request(
             request.method,
             request.url,
@@ -66,7 +66,7 @@ class HttpTransport:
             return Response(status=answer.status, headers=headers, body=await _read(answer))
 
     def _open(self, request: Http) -> aiohttp.ClientSession:
-        guarded = request.reach == "public" and urlsplit(request.url).hostname not in self._private_hosts
+        guarded = self._guarded(request)
         if guarded not in self._sessions:
             connector = aiohttp.TCPConnector(
                 limit=256,
@@ -78,6 +78,10 @@ class HttpTransport:
                 connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
             )
         return self._sessions[guarded]
+
+    def _guarded(self, request: Http) -> bool:
+        """Tell whether a request reaches public addresses only; to a private host it goes, and no further."""
+        return request.reach == "public" and urlsplit(request.url).hostname not in self._private_hosts
 
     def _body(self, request: Http, files: contextlib.ExitStack) -> dict[str, Any]:
         if request.json is not None:

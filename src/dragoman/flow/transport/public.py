@@ -31,6 +31,8 @@ def is_public(text: str) -> bool:
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address) and (inner := _inner(address)) is not None:
         address = inner
+    if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:  # of old; `is_global` takes it for public
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
