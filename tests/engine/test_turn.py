@@ -7,7 +7,7 @@ import pytest
 from dragoman.engine.handler import MessageHandler
 from dragoman.engine.plugin import Plugin
 from dragoman.engine.turn import Turn
-from dragoman.errors import MediaRefused
+from dragoman.errors import MediaRefused, PluginError
 from dragoman.model import (
     Answer,
     Attachment,
@@ -19,6 +19,7 @@ from dragoman.model import (
     React,
     Remember,
     Say,
+    Timer,
     Typing,
 )
 
@@ -125,3 +126,29 @@ async def test_without_a_store_steps_run_and_nothing_else_is_known(make_event: A
     assert await turn.recall("city", of="person") is None
     with pytest.raises(MediaRefused):
         await turn.fetch(Attachment(kind="file", id="f1"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"at": float("nan")},
+        {"at": float("inf")},
+        {"at": 1e18},
+        {"every": "whenever"},
+        {"every": "0 9 * * *", "zone": "Nowhere/City"},
+        {"every": "0 9 * * *", "zone": "America"},
+    ],
+)
+def test_a_timer_that_could_never_come_is_refused_when_it_is_set(make_event: Any, wrong: dict[str, Any]) -> None:
+    async def ring(_turn: Turn) -> None:
+        """Ring."""
+
+    turn = Turn("t", make_event())
+    turn.handlers = frozenset({"ring"})
+    facts: dict[str, Any] = {"at": 1_800_000_000.0, **wrong}
+
+    with pytest.raises(PluginError, match="no timer comes"):
+        turn.schedule(facts.pop("at"), ring, **facts)
+    with pytest.raises(PluginError, match="no timer comes"):
+        turn.reschedule(Timer(name="t1", at=0.0, event=turn.event), **wrong)
+    assert turn.effects == []

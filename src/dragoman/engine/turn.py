@@ -1,6 +1,7 @@
 """A turn: one event handled. Handlers add effects to it; they are committed all together or not at all."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -29,6 +30,7 @@ from dragoman.model import (
     Value,
     channel_of,
 )
+from dragoman.when import rhythm
 from dragoman.wire import Http, Response
 
 STATE_VERSION = 1
@@ -277,7 +279,8 @@ class Turn:
 
         It comes again by `every`, a cron expression or an interval, in the zone `zone`. `bound` are JSON values for
         arguments of `then`; `turn.late` tells how late it is. The timer is this person's, as `title` says; one of the
-        same `name` is replaced. Raises `PluginError` when `then` is no handler of the plugin, as for a question.
+        same `name` is replaced. Raises `PluginError` when `then` is no handler of the plugin, as for a question, and
+        for a time, rule or zone that is none.
         """
         handler = getattr(then, "__name__", "")
         if handler not in self.handlers:
@@ -293,12 +296,12 @@ class Turn:
             title=title,
             person=self.person,
         )
-        self.effects.append(Schedule(timer=timer))
+        self.effects.append(Schedule(timer=_readable(timer)))
         return timer.name
 
     def reschedule(self, timer: Timer, **changes: Any) -> None:
-        """Set a timer that `timers` gave anew, with changes such as `at`, `every` or `title`."""
-        self.effects.append(Schedule(timer=msgspec.structs.replace(timer, **changes)))
+        """Set a timer that `timers` gave anew, with changes such as `at`, `every` or `title`; raises `PluginError`."""
+        self.effects.append(Schedule(timer=_readable(msgspec.structs.replace(timer, **changes))))
 
     def cancel(self, name: str) -> None:
         """Take a timer away."""
@@ -347,6 +350,17 @@ class Turn:
 
     def _set(self, **values: Any) -> None:
         self.state = {"v": STATE_VERSION, **self.state, **values}
+
+
+def _readable(timer: Timer) -> Timer:
+    """Return a timer whose times can be told; raises `PluginError` now, in place of a timer that never comes."""
+    try:
+        if timer.every:
+            rhythm.after(timer.every, timer.at, timer.zone, timer.anchor)
+        dt.datetime.fromtimestamp(timer.at, dt.UTC)
+    except (ValueError, LookupError, OSError, OverflowError) as error:  # OSError: a zone that is a folder
+        raise PluginError(f"no timer comes at {timer.at} by {timer.every!r} in {timer.zone!r}: {error}") from error
+    return timer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
