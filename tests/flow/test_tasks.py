@@ -341,6 +341,26 @@ async def test_a_command_that_is_repeated_because_its_answer_was_lost_lets_a_tas
     assert all(0 <= fire.accepted - fire.due < 60 for fire in fires)
 
 
+async def test_a_task_comes_back_to_its_rule_after_a_clock_that_was_ahead(tmp_path: Path) -> None:
+    async with desk(tmp_path) as bot:
+        timers = bot.context.store.timers
+        hourly = await added(bot, "hourly", {"every": "1h", "to": ["bench/C00000001"], "say": "hour"})
+        rests = await added(bot, "rests", {"every": "1h", "to": ["bench/C00000001"], "say": "hour"})
+        assert hourly.next_at is not None
+        kept = [standing.timer for standing in await timers.of_tasks()]
+        await timers.set([msgspec.structs.replace(timer, at=timer.at + 5 * 3600) for timer in kept])
+        await tasks.pause(bot.context, "rests")
+        bot.house.attendants.asked.set()
+
+        async def back() -> bool:
+            return (await bot.row("hourly")).next_at == hourly.next_at
+
+        await bot.until_true(back)
+        assert (await bot.row("rests")).state == "paused"
+        assert (await tasks.resume(bot.context, "rests")).next_at == rests.next_at
+        assert bot.texts() == []
+
+
 async def test_a_paused_task_can_be_run_and_rests_on(tmp_path: Path) -> None:
     async with desk(tmp_path, RARE) as bot:
         await tasks.pause(bot.context, "standup")

@@ -191,6 +191,19 @@ async def test_a_timer_that_was_put_off_is_due_later_at_the_time_of_its_rule(lin
     assert sorted(await names_due(line)) == ["later", "t1"]
 
 
+async def test_a_timer_may_be_moved_without_a_fire(line: Line) -> None:
+    await line.store.timers.set([timer(line, task="report", every="10s")])
+    (standing,) = await line.store.timers.of_tasks()
+    sooner = line.clock() + 5
+    move = Firing(name="t1", at=standing.timer.at, next_at=sooner, ready_at=sooner)
+
+    assert list(await line.store.timers.fire([move])) == ["t1"]
+    assert list(await line.store.timers.fire([move])) == []
+    (moved,) = await line.store.timers.of_tasks()
+    assert (moved.timer.at, moved.fired, moved.last_at) == (sooner, 0, None)
+    assert await line.claimed() == []
+
+
 async def test_a_paused_timer_cannot_be_put_off(line: Line) -> None:
     await line.store.timers.set([timer(line)])
     line.clock.advance(10)

@@ -19,11 +19,14 @@ from dragoman.flow.context import Context
 from dragoman.flow.task import Surroundings, Task, check, next_at, timers
 from dragoman.model import Address, Missed, Overlap, Timer, Value
 from dragoman.store.base import Trace
-from dragoman.store.timers import Standing
+from dragoman.store.stored import ready_at
+from dragoman.store.timers import Firing, Standing
 from dragoman.when.describe import describe
 
 FIRES: Final = 5
 """Fires of each place that are shown."""
+CLOSE: Final = 1.0
+"""Seconds: what is so close to its rule is there, and what is so close to now may be firing."""
 COMMAND: Final = "dragoman tasks add"
 DOES: Final = {("tasks", "say"): "say", ("llm", "ask"): "ask", ("tasks", "call"): "call"}
 """What the handlers of the other actions are called."""
@@ -191,6 +194,34 @@ async def follow(context: Context, tasks: Mapping[str, Task]) -> None:
     resting = {task for task, standings in _by_task(kept.values()).items() if _all_paused(standings)}
     await _change(context, due, gone, [timer.name for timer in due if timer.task in resting])
     context.book.tasks = tasks
+
+
+async def realign(context: Context) -> None:
+    """Bring tasks back to the next time of their rules, where the clock was ahead, or a zone's data has changed.
+
+    A time that has had its fire does not get another: a fire is named by its time.
+    """
+    now = context.store.timers.time()
+    moves = [move for standing in await context.store.timers.of_tasks() if (move := _realigned(standing, now))]
+    if moves:
+        await context.store.timers.fire(moves)
+        log.warning("tasks.realigned", timers=[move.name for move in moves])
+
+
+def _realigned(standing: Standing, now: float) -> Firing | None:
+    """Move a timer to where its rule has it, without a fire; None when it is there, or due."""
+    timer = standing.timer
+    if standing.paused or not timer.every or timer.at <= now:
+        return None
+    try:
+        at = next_at(timer, now)
+    except (ValueError, LookupError, OSError, ArithmeticError) as error:
+        log.error("timer.unreadable", timer=timer.name, reason=str(error))
+        return None
+    if at is None or abs(at - timer.at) < CLOSE or at - now < CLOSE:
+        return None
+    moved = msgspec.structs.replace(timer, at=at)
+    return Firing(name=timer.name, at=timer.at, next_at=at, ready_at=ready_at(moved))
 
 
 async def _change(context: Context, due: Sequence[Timer], gone: Collection[str], resting: Collection[str]) -> None:

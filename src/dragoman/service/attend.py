@@ -19,7 +19,7 @@ from dragoman.flow.listen import listen
 from dragoman.flow.own import own
 from dragoman.flow.sockets import hold
 from dragoman.flow.task import Task
-from dragoman.flow.tasks import follow
+from dragoman.flow.tasks import follow, realign
 from dragoman.service.installation import Installation, load_accounts, load_tasks, reread
 from dragoman.service.tasks import references
 
@@ -102,11 +102,11 @@ class Attendants:
         await self._schedule(self._context.book.tasks)
 
     async def _schedule(self, tasks: Mapping[str, Task]) -> None:
-        """Let the timers follow the tasks, once; while the store is away they stay, until the next reading."""
-        if tasks == self._followed:
-            return
+        """Let the timers follow the tasks once, and their rules each time; a store that is away is asked later."""
         try:
-            await follow(self._context, tasks)
+            if tasks != self._followed:
+                await follow(self._context, tasks)
+            await realign(self._context)
         except StoreError as away:
             log.error("tasks.failed", reason=str(away))
         else:
