@@ -1,11 +1,13 @@
 """`dragoman tasks`, as people type it: with a running service and without one."""
 
+import contextlib
 import json
 import re
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import apsw
 import pytest
 
 if TYPE_CHECKING:
@@ -78,6 +80,15 @@ def test_a_pause_outlasts_a_restart_and_a_signal(tasked: "Command") -> None:
     tasked.start()
 
     assert shown(tasked, "standup")["row"]["state"] == "paused"
+
+
+def test_times_are_told_in_utc_where_a_tasks_zone_is_not_known_any_more(tasked: "Command") -> None:
+    tasked.start().stop()
+    with contextlib.closing(apsw.Connection(str(tasked.folder / "dragoman.db"))) as file:
+        file.execute("UPDATE timer SET timer = replace(timer, 'Europe/Berlin', 'Nowhere/City')")
+
+    assert re.match(rf"standup +active +next {TIME} UTC ", tasked("tasks", "list").out)
+    assert re.search(rf"^state active, next {TIME} UTC,", tasked("tasks", "show", "standup").out, re.MULTILINE)
 
 
 def test_a_task_is_added_and_cancelled_with_and_without_a_service(tasked: "Command") -> None:

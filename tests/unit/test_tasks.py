@@ -116,6 +116,8 @@ def test_each_thing_that_a_task_can_do_is_accepted(tmp_path: Path) -> None:
         ({**CALL, "call": "example.com"}, "tasks.t0.call: should begin with https:// or http://"),
         ({**CALL, "call": "env:HOOK_URL"}, "tasks.t0.call: the environment variable HOOK_URL is not set"),
         ({**CALL, "headers": {"Authorization": "Bearer abc"}}, "tasks.t0.headers: Authorization looks like a secret"),
+        ({**CALL, "call": "https://me:abc@example.com/"}, "tasks.t0.call: holds what looks like a secret"),
+        ({**CALL, "call": "https://example.com/?api_key=abc"}, "tasks.t0.call: holds what looks like a secret"),
         ({**CALL, "headers": {"X Bad": "1"}}, "tasks.t0.headers: 'X Bad' is no header"),
         ({**CALL, "method": "FETCH"}, "tasks.t0.method: Input should be 'GET', 'POST', 'PUT', 'PATCH' or 'DELETE'"),
     ],

@@ -150,4 +150,9 @@ def _time(row: dict[str, Any], key: str) -> str:
 
 
 def _in(at: float, zone: str) -> str:
-    return f"{dt.datetime.fromtimestamp(at, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S %Z}"
+    """Write a time in a zone, or in UTC when this machine does not know that zone."""
+    try:
+        place: dt.tzinfo = ZoneInfo(zone)
+    except (ValueError, LookupError, OSError):
+        place = dt.UTC
+    return f"{dt.datetime.fromtimestamp(at, place):%Y-%m-%d %H:%M:%S %Z}"

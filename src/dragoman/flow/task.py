@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
@@ -233,11 +233,7 @@ def _webhook(task: Task, refer: Refer) -> Iterator[Problem]:
         if extra or task.method != "POST":
             yield extra or "method", "is for call", ""
         return
-    for name, value in (task.headers or {}).items():
-        if not _HEADER.fullmatch(name) or not value.isprintable():
-            yield "headers", f"{name!r} is no header", ""
-        elif _SECRET.search(name) and not re.search(r"(^| )(env|file):\S+$", value):
-            yield "headers", f"{name} looks like a secret, and a task is kept in the store", "write env:NAME"
+    yield from _headers(task.headers or {})
     try:
         url = urlsplit(referred(Http(url=task.call, headers=task.headers or {}), refer).url)
     except (ConfigError, ValueError) as error:
@@ -245,6 +241,21 @@ def _webhook(task: Task, refer: Refer) -> Iterator[Problem]:
         return
     if url.scheme not in {"https", "http"} or not url.hostname:
         yield "call", "should begin with https:// or http://", ""
+    elif task.call == url.geturl() and _holds_secret(url):
+        yield "call", "holds what looks like a secret, and a task is kept in the store", "write env:NAME"
+
+
+def _headers(headers: Mapping[str, str]) -> Iterator[Problem]:
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(name) or not value.isprintable():
+            yield "headers", f"{name!r} is no header", ""
+        elif _SECRET.search(name) and not re.search(r"(^| )(env|file):\S+$", value):
+            yield "headers", f"{name} looks like a secret, and a task is kept in the store", "write env:NAME"
+
+
+def _holds_secret(url: SplitResult) -> bool:
+    """Tell whether an address has a user, or a parameter whose name says that it is secret."""
+    return "@" in url.netloc or any(_SECRET.search(name) for name, _ in parse_qsl(url.query, keep_blank_values=True))
 
 
 def _handler(task: Task, plugins: Sequence[Loaded]) -> Iterator[Problem]:
