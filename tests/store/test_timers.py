@@ -264,15 +264,18 @@ async def test_timers_survive_a_crash(make_line: MakeLine, tmp_path: Path) -> No
         await line.database.drop()
 
 
-async def test_events_of_timers_are_set_aside_where_too_much_of_their_conversation_waits(line: Line) -> None:
+async def test_a_chat_that_is_full_of_messages_has_room_for_as_many_events_of_timers(line: Line) -> None:
     line.store.most_pending = 1
     await line.accept()
-    await line.store.timers.set([timer(line)])
+    await line.store.timers.set([timer(line, "t1"), timer(line, "t2")])
     line.clock.advance(10)
-    (standing,) = (await due(line)).timers
+    first, second = (await due(line)).timers
 
-    await line.store.timers.fire([firing(standing)])
+    await line.store.timers.fire([firing(first)])
+    set_aside = await line.store.reader.parked(10)
+    await line.store.timers.fire([firing(second)])
 
+    assert set_aside == []
     (parked,) = await line.store.reader.parked(10)
     assert "wait already" in parked.reason
 

@@ -12,6 +12,12 @@ from dragoman.model import Event, Timer, Value
 PUNCTUAL: Final = 60.0
 """Seconds within which a fire counts as in time; later it is overdue, and waits behind those that are not."""
 
+ROOM: Final = 2
+"""How many times the messages that may wait in a conversation may wait there with timers' events among them.
+
+Who floods a chat does not set its reminders aside.
+"""
+
 
 class Standing(Value):
     """A timer as it stands: when it fires next is in `timer.at`."""

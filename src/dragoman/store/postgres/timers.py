@@ -8,7 +8,7 @@ from dragoman.store.base import Times
 from dragoman.store.postgres import inbox, schedule
 from dragoman.store.postgres.pool import Pool, Session, columns
 from dragoman.store.stored import due, read_timer, standings
-from dragoman.store.timers import PUNCTUAL, Due, Firing, Standing
+from dragoman.store.timers import PUNCTUAL, ROOM, Due, Firing, Standing
 
 
 class PostgresTimers:
@@ -61,7 +61,7 @@ class PostgresTimers:
         now = self._clock()
         times = Times(received=now, authenticated=now, parsed=now)
         arrivals = [inbox.Arrival("", Receipt(events=firing.events), times, {}) for firing in firings]
-        accepted = await inbox.accept_in(session, arrivals, self._most_pending())
+        accepted = await inbox.accept_in(session, arrivals, self._most_pending() * ROOM)
         last = [events[-1].id for events in accepted]
         await session.rows("note_fires", names=[firing.name for firing in firings], events=last)
         return sum(not event.duplicate and not event.surplus for events in accepted for event in events)
