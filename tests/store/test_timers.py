@@ -204,6 +204,14 @@ async def test_a_timer_may_be_moved_without_a_fire(line: Line) -> None:
     assert await line.claimed() == []
 
 
+async def test_timers_may_be_set_at_rest(line: Line) -> None:
+    await line.store.timers.set([timer(line, "a", task="report"), timer(line, "b", task="report")], ["a", "c"])
+    line.clock.advance(10)
+
+    assert [standing.paused for standing in await line.store.timers.of_tasks("report")] == [True, False]
+    assert await names_due(line) == ["b"]
+
+
 async def test_a_paused_timer_cannot_be_put_off(line: Line) -> None:
     await line.store.timers.set([timer(line)])
     line.clock.advance(10)

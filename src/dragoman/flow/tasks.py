@@ -230,10 +230,8 @@ async def _change(context: Context, due: Sequence[Timer], gone: Collection[str],
         await context.store.timers.cancel(gone)
         log.info("tasks.gone", timers=sorted(gone))
     if due:
-        await context.store.timers.set(due)
+        await context.store.timers.set(due, resting)
         log.info("tasks.set", timers=[timer.name for timer in due])
-    if resting:
-        await context.store.timers.pause(resting)
 
 
 def _same(kept: Timer, wanted: Timer) -> bool:

@@ -73,8 +73,8 @@ class Timers(Protocol):
     async def fire(self, firings: Sequence[Firing]) -> Collection[str]:
         """Move timers on and accept their events; returns the names of those that no other has moved on before."""
 
-    async def set(self, timers: Sequence[Timer]) -> None:
-        """Set timers, in the place of those with the same names; what they counted stays."""
+    async def set(self, timers: Sequence[Timer], resting: Collection[str] = ()) -> None:
+        """Set timers, some at rest, in the place of those with the same names; what they counted stays."""
 
     async def cancel(self, names: Collection[str]) -> int:
         """Take timers away; returns how many there were."""

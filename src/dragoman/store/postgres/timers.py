@@ -66,17 +66,17 @@ class PostgresTimers:
         await session.rows("note_fires", names=[firing.name for firing in firings], events=last)
         return sum(not event.duplicate and not event.surplus for events in accepted for event in events)
 
-    async def set(self, timers: Sequence[Timer]) -> None:
-        """Set timers, in the place of those with the same names; what they counted stays."""
-        await self._change(timers, ())
+    async def set(self, timers: Sequence[Timer], resting: Collection[str] = ()) -> None:
+        """Set timers, some at rest, in the place of those with the same names; what they counted stays."""
+        await self._change(timers, (), resting)
 
     async def cancel(self, names: Collection[str]) -> int:
         """Take timers away; returns how many there were."""
         return await self._change((), names)
 
-    async def _change(self, timers: Sequence[Timer], cancelled: Collection[str]) -> int:
+    async def _change(self, timers: Sequence[Timer], cancelled: Collection[str], resting: Collection[str] = ()) -> int:
         async def work(session: Session) -> int:
-            return await schedule.change(session, timers, cancelled)
+            return await schedule.change(session, timers, cancelled, resting)
 
         return await self._pool.transact(work)
 

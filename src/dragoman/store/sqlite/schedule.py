@@ -1,6 +1,6 @@
 """What turns and operators schedule: timers are set and taken away."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import apsw
 
@@ -9,8 +9,10 @@ from dragoman.store.sqlite.statements import one, run
 from dragoman.store.stored import encode, ready_at
 
 
-def change(connection: apsw.Connection, timers: Iterable[Timer], cancelled: Iterable[str]) -> int:
-    """Take timers away, then set others; returns how many were taken away."""
+def change(
+    connection: apsw.Connection, timers: Iterable[Timer], cancelled: Iterable[str], resting: Collection[str] = ()
+) -> int:
+    """Take timers away, then set others, some of them at rest; returns how many were taken away."""
     gone = [one(connection, "cancel_timer", name=name) for name in cancelled]
     for timer in timers:
         run(
@@ -21,6 +23,6 @@ def change(connection: apsw.Connection, timers: Iterable[Timer], cancelled: Iter
             task=timer.task,
             timer=encode(timer),
             at=timer.at,
-            ready_at=ready_at(timer),
+            ready_at=None if timer.name in resting else ready_at(timer),
         )
     return sum(one_gone is not None for one_gone in gone)

@@ -45,9 +45,9 @@ class SqliteTimers:
         self._came(came)
         return moved
 
-    async def set(self, timers: Sequence[Timer]) -> None:
-        """Set timers, in the place of those with the same names; what they counted stays."""
-        await self._writer.run(schedule.change, timers, ())
+    async def set(self, timers: Sequence[Timer], resting: Collection[str] = ()) -> None:
+        """Set timers, some at rest, in the place of those with the same names; what they counted stays."""
+        await self._writer.run(schedule.change, timers, (), resting)
 
     async def cancel(self, names: Collection[str]) -> int:
         """Take timers away; returns how many there were."""
