@@ -4,11 +4,14 @@ import asyncio
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 from tests.store.test_postgres import Place, place, proxy
 
 from dragoman.errors import LostLease, StoreAway
+from dragoman.model import Timer
 from dragoman.store.base import Settled
+from dragoman.store.timers import Firing
 from dragoman.testing.proxy import Proxy
 
 __all__ = ["place", "proxy"]
@@ -67,6 +70,31 @@ async def test_a_late_send_does_not_make_the_send_that_took_over_unknown(place: 
 
     assert await line.taken() == ["good-bye"]
     assert await line.store.settle(delivery, Settled())
+
+
+@pytest.mark.parametrize(("way", "step"), [("requests", 160), ("answers", 16)])
+async def test_a_fire_comes_once_wherever_its_connection_breaks(
+    place: Place, proxy: Proxy, way: str, step: int
+) -> None:
+    line = await place.behind(proxy)
+    broken = 0
+    for after in range(0, 25 * step, step):
+        name = f"{way}{after}"
+        event = line.event("c1", kind="timer")
+        await place.line.store.timers.set([Timer(name=name, at=place.clock(), event=event)])
+        while standings := (await place.line.store.timers.due(10, 10)).timers:
+            fired = msgspec.structs.replace(standings[0].timer.event, key=name)
+            firing = Firing(name=name, at=standings[0].timer.at, events=(fired,), last_at=place.clock())
+            try:
+                with proxy.suffering(cut_after=after, on=way):
+                    await line.store.timers.fire([firing])
+            except StoreAway:
+                broken += 1
+                await line.store.timers.fire([firing])
+        assert await place.ask("SELECT count(*) FROM inbox WHERE key = $1", name) == 1
+
+    assert broken >= 5
+    assert await place.ask("SELECT pending FROM conversation WHERE id = 'c1'") == 25
 
 
 async def lose_an_answer(place: Place, proxy: Proxy, line: Any) -> None:
