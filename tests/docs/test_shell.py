@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 import sys
 import time
 import tomllib
@@ -274,6 +275,14 @@ async def ready(address: str, process: asyncio.subprocess.Process) -> None:
     raise AssertionError("it has ended by itself")
 
 
+async def promtool(desk: Desk, found: list[str]) -> None:
+    """Run Prometheus' own tool on the files that are shipped."""
+    if shutil.which("promtool") is None:
+        pytest.skip("no promtool here (Debian: apt install prometheus)")
+    code, out = await desk.run("promtool", *shlex.split(found[0]), folder=desk.root)
+    assert (code, "SUCCESS" in out) == (0, True), out
+
+
 async def curl(desk: Desk, found: list[str]) -> None:
     """Let the shell read the line, then do what it asks for (not every machine has curl)."""
     await desk.running()
@@ -323,6 +332,7 @@ TABLE: Final[Mapping[str, Step]] = {
     r"python -m pip install \.": install,
     r"pip install 'dragoman\[(\w+)\]'": extra,
     r"python -m pytest (\w+\.py)": suite,
+    r"promtool (.+)": promtool,
     r"curl (.+)": curl,
     r"systemctl daemon-reload": nothing,
     r"systemctl enable --now (\w+)": unit,

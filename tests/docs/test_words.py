@@ -186,7 +186,7 @@ def test_every_target_that_is_named_exists(page: "Page", root: Path) -> None:
 
 
 def test_every_file_that_is_named_exists(page: "Page", root: Path) -> None:
-    named = [word for word in page.words if re.match(r"(?:src|docs|tests|benchmarks|changelog\.d)/", word)]
+    named = [word for word in page.words if re.match(r"(?:src|docs|tests|benchmarks|deploy|changelog\.d)/", word)]
     written = [re.sub(r"/[^/]*[A-Z]{4}.*", "", word) for word in named]  # NAME and NNNN are the reader's to fill in
 
     assert [path for path in written if not (root / path).exists()] == []
