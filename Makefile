@@ -69,8 +69,11 @@ wheel-test: wheel ## Install the wheel alone into a fresh environment and hold a
 	cd build && echo help | wheel/bin/dragoman chat --data wheel/data | grep -q "write to me"
 	cd build && wheel/bin/dragoman trace e1 --data wheel/data | grep -q "d1 sent"
 
+manifests: develop ## Render the Helm chart into build/manifests, for Kustomize (make manifests ARGS="--values my.yaml")
+	$(BIN)/python deploy/manifests.py $(ARGS)
+
 changelog: develop ## Show what the fragments will say in the next release
 	$(BIN)/towncrier build --draft --version next
 
-.PHONY: help install develop run test check format budget bench faults faults-all lock wheel wheel-test changelog
+.PHONY: help install develop run test check format budget bench faults faults-all lock wheel wheel-test manifests changelog
 .DEFAULT_GOAL := help

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import helm_python
 import pytest
 import yaml
 
@@ -67,7 +68,11 @@ def test_every_json_block_is_json(json_block: "Block") -> None:
     assert json.loads(json_block.text)
 
 
-def test_every_rule_is_accepted(yaml_block: "Block") -> None:
+def test_every_rule_is_accepted_and_every_value_of_the_chart(yaml_block: "Block", root: Path) -> None:
+    if yaml_block.saved_as == "values.yaml":
+        chart = helm_python.Chart.load(str(root / "deploy/helm/dragoman"))
+        assert chart.render(yaml.safe_load(yaml_block.text), name="bot", namespace="chat")
+        return
     assert rulebook.compiled(yaml.safe_load(yaml_block.text)).exact
 
 

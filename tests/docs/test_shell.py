@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import asyncpg
+import helm_python
 import pytest
+import yaml
 
 from dragoman.store.sqlite import SqliteStore
 from dragoman.testing.process import Service, free_port, toml
@@ -283,6 +285,21 @@ async def promtool(desk: Desk, found: list[str]) -> None:
     assert (code, "SUCCESS" in out) == (0, True), out
 
 
+async def helm(desk: Desk, found: list[str]) -> None:
+    """Lint and render as Helm would before it installs: there is no cluster here."""
+    name, chart, values = found
+    given = yaml.safe_load((desk.folder / values).read_text(encoding="utf-8"))
+    assert helm_python.lint(str(desk.root / chart), given, strict=True)["errors"] == []
+    assert helm_python.Chart.load(str(desk.root / chart)).render(given, name=name, namespace="chat")
+
+
+async def cluster_secret(desk: Desk, found: list[str]) -> None:
+    """Look for each key where the chart, or the page's configuration, reads it."""
+    values = (desk.root / "deploy/helm/dragoman/values.yaml").read_text(encoding="utf-8")
+    for key in re.findall(r"--from-literal=([\w-]+)=", found[0]):
+        assert f": {key}\n" in values or f"env:{key}" in desk.page.text, key
+
+
 async def curl(desk: Desk, found: list[str]) -> None:
     """Let the shell read the line, then do what it asks for (not every machine has curl)."""
     await desk.running()
@@ -320,7 +337,7 @@ async def unit(desk: Desk, found: list[str]) -> None:
 
 
 async def nothing(_desk: Desk, _found: list[str]) -> None:
-    """Reload what systemd has read: there is none here."""
+    """Do nothing: there is no systemd here, and no cluster."""
 
 
 TABLE: Final[Mapping[str, Step]] = {
@@ -333,6 +350,10 @@ TABLE: Final[Mapping[str, Step]] = {
     r"pip install 'dragoman\[(\w+)\]'": extra,
     r"python -m pytest (\w+\.py)": suite,
     r"promtool (.+)": promtool,
+    r"helm install (\w+) (\S+) --namespace chat --values (\S+)": helm,
+    r"kubectl --namespace chat create secret generic \w+ (.+)": cluster_secret,
+    r"kubectl create namespace \w+": nothing,
+    r"kubectl apply --kustomize build/manifests": nothing,
     r"curl (.+)": curl,
     r"systemctl daemon-reload": nothing,
     r"systemctl enable --now (\w+)": unit,
