@@ -38,18 +38,24 @@ method = "GET"
 """
 
 
-def written(scraped: int, folder: Path) -> Path:
-    """Write Prometheus' configuration, with the rules as they are shipped but evaluated each second."""
+def written(scraped: int, folder: Path, alerted: int) -> Path:
+    """Write Prometheus' configuration, with the rules as they are shipped but evaluated each second.
+
+    With an Alertmanager's port the alerts wait for a second only.
+    """
     for path in RULES:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         for group in document["groups"]:
             group.pop("interval", None)
+            for rule in group["rules"] if alerted else ():
+                rule.update({"for": "1s"} if "alert" in rule else {})
         (folder / path.name).write_text(yaml.safe_dump(document), encoding="utf-8")
     target = {"job_name": "dragoman", "static_configs": [{"targets": [f"127.0.0.1:{scraped}"]}]}
     document = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(folder / path.name) for path in RULES],
         "scrape_configs": [target],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{alerted}"]}]}] if alerted else []},
     }
     path = folder / "prometheus.yml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
@@ -57,15 +63,19 @@ def written(scraped: int, folder: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def prometheus(folder: Path, scraped: int) -> AsyncIterator[str]:
-    """Run a Prometheus; yields its address."""
+async def prometheus(folder: Path, scraped: int, alerted: int = 0) -> AsyncIterator[str]:
+    """Run a Prometheus, with an Alertmanager's port if it shall alert; yields its address once it has scraped."""
     program, port = need("prometheus", "prometheus"), free_port()
-    options = [f"--config.file={written(scraped, folder)}", f"--storage.tsdb.path={folder / 'tsdb'}"]
+    options = [f"--config.file={written(scraped, folder, alerted)}", f"--storage.tsdb.path={folder / 'tsdb'}"]
     options.append(f"--web.listen-address=127.0.0.1:{port}")
     with (folder / "prometheus.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(program, *options, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
     try:
-        yield f"http://127.0.0.1:{port}"
+        async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
+            while await unanswered(session, address, [Query(place="scraped", text="up == 1")]):
+                await asyncio.sleep(0.1)
+        yield address
     finally:
         process.terminate()
         await process.wait()
@@ -130,7 +140,7 @@ async def unanswered(session: aiohttp.ClientSession, address: str, queries: list
     """Return the queries that have nothing to show yet."""
     left = []
     for query in queries:
-        with contextlib.suppress(aiohttp.ClientConnectionError):
+        with contextlib.suppress(aiohttp.ClientError):
             if any(not math.isnan(value) for value in await asked(session, address, filled(query))):
                 continue
         left.append(query)
