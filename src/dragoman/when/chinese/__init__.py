@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec import structs
+
 from dragoman.when.chinese.leftover import called_after, called_before, gap, leftover
 from dragoman.when.chinese.letters import NUMBER, fold
 from dragoman.when.chinese.meaning import combine
@@ -32,6 +34,7 @@ _LIMITED: Final = re.compile(
 """A repetition that ends, or that leaves days out: no rule says it."""
 _REPEATED: Final = re.compile(r"(?:每(?!个?(?:人|位|家|组|班|部门|同[学事]|员工))|逢)[^,。 ]{0,5} ?$")
 """A repetition that was not understood, right before a time: "每个礼拜天天亮 8点"."""
+_WOKEN: Final = re.compile("起床|叫醒|叫[我他她]起")
 _RANGE: Final = re.compile(" ?(?:到|至|~|-|或者?|还是|、|,) ?")
 _DEADLINE: Final = re.compile("(?:之前|以前|前(?![面往台端后去来排天方妻辈男女锋途言沿]|提(?!醒|示)))")
 _AFTERWARDS: Final = re.compile("之后|以后|过后")
@@ -46,6 +49,8 @@ def find(text: str) -> Found | None:
         return None
     pieces = scan(folded)
     early = [piece for piece in pieces if piece.kind == "early"]
+    if _WOKEN.search(folded):
+        pieces = [_morning(piece) for piece in pieces]
     clusters = _own(_clusters([piece for piece in pieces if piece.kind != "early"], folded), folded)
     if not clusters or len(early) > 1:
         return None
@@ -64,6 +69,13 @@ def mentions_time(text: str) -> bool:
     """Tell whether Chinese letters speak of time in a text, so that no other grammar may guess at the rest."""
     folded = fold(text)
     return any(not piece.doubtful and not folded[piece.start : piece.end].isascii() for piece in scan(folded))
+
+
+def _morning(piece: Piece) -> Piece:
+    """Take a bare hour at which somebody is to be woken for the morning's; a part of the day beside it still counts."""
+    if piece.kind != "clock" or piece.clock is None or not 4 <= piece.clock.hour <= 11:
+        return piece
+    return structs.replace(piece, clock=structs.replace(piece.clock, sure=True))
 
 
 def _close(spaced: re.Match[str]) -> str:

@@ -32,6 +32,8 @@ def _combined(pieces: list[Piece]) -> Spec:
         raise _Contradiction
     if "moving" in kinds and not _FIXES_DAY & {*kinds}:
         raise _Contradiction
+    if kinds[-1] == "begin":
+        return _combined(_turned(pieces))
     if "begin" in kinds:
         place = kinds.index("begin")
         return _begun(_combined(pieces[:place]), _combined(pieces[place + 1 :]))
@@ -44,6 +46,15 @@ def _combined(pieces: list[Piece]) -> Spec:
         raise _Contradiction
     spec = _once(of, clocks) if repeated is None else _again(of, repeated, clocks)
     return _earlier(spec, of["early"][0]) if "early" in of else spec
+
+
+def _turned(pieces: list[Piece]) -> list[Piece]:
+    """Put "从下周一开始", said at the end, before the repetition that begins then; by itself it only names a day."""
+    days: list[Piece] = []
+    rest = pieces[:-1]
+    while rest and rest[-1].kind in _FIXES_DAY | {"week", "year"}:
+        days.insert(0, rest.pop())
+    return [*days, pieces[-1], *rest] if days and rest else pieces[:-1]
 
 
 def _in_pairs(kinds: list[Kind]) -> bool:

@@ -24,6 +24,9 @@ _AHEAD: Final = {
     "前": -2,
     "大前": -3,
     "次": 1,
+    "听": 1,
+    "琴": -1,
+    "寻": -1,
     "翌": 1,
     "": 1,
 }
@@ -91,8 +94,8 @@ def _times(match: Match) -> Iterator[Piece]:
 
 
 def _each_week(match: Match) -> Iterator[Piece]:
-    count = number(match["count"] or "一")
-    apart = "隔" in match["apart"]
+    count = 2 if match["two"] else number(match["count"] or "一")
+    apart = "隔" in (match["apart"] or "")
     yield Piece(kind="each", number=count + (apart and count == 1)) if count else Piece(kind="refused")
 
 
@@ -147,7 +150,7 @@ def _weekend(_: Match) -> Iterator[Piece]:
 
 
 def _ahead(match: Match) -> Iterator[Piece]:
-    word = match["ahead"] or match["short"] or match["next"]
+    word = match["ahead"] or match["short"] or match["hk"] or match["next"]
     yield Piece(kind="ahead", number=_AHEAD[word.rstrip("天日儿个")])
 
 
@@ -202,8 +205,10 @@ def _month_and_day(month: int, day: int) -> Iterator[Piece]:
 
 
 def _slash(match: Match) -> Iterator[Piece]:
-    month = match["month"] or match["month2"] or match["month3"]
-    for piece in _month_and_day(int(month), int(match["day"] or match["day2"] or match["day3"])):
+    month, day = next(
+        (match[f"month{form}"], match[f"day{form}"]) for form in ("", 2, 3, 4, 5) if match[f"month{form}"]
+    )
+    for piece in _month_and_day(int(month), int(day)):
         yield structs.replace(piece, doubtful=True)
 
 

@@ -65,6 +65,6 @@ def _doubted(piece: Piece, text: str, *, touching: bool) -> Piece:
     """Mark a bare "三点" that may count things: by what follows it, or by "早一点", "这三点" before it."""
     if piece.kind != "clock" or touching or not piece.doubtful:
         return structs.replace(piece, doubtful=False) if piece.kind == "clock" else piece
-    before = text[max(piece.start - 1, 0) : piece.start]
+    before = "" if text.endswith("差不多", 0, piece.start) else text[max(piece.start - 1, 0) : piece.start]
     counts = bool(_NO_HOUR.match(text, piece.end)) or bool(before and before in "早晚快慢多少大小有好差高低轻这那第哪")
     return structs.replace(piece, doubtful=counts)
