@@ -30,11 +30,12 @@ def clock(words: Words, index: int) -> Piece | None:
     }:
         index, asked = start + 1, True
     if (found := time(words, index)) is not None:
-        return Piece(start=start, end=found[1], times=(found[0],))
+        return Piece(start=start, end=_ish(words, found[1]), times=(found[0],))
     if asked and (found := spoken(words, index)) is not None:
         if words.word(found[1]) in MEASURES or amounts.unit(words, found[1]):
             return None
-        return Piece(start=start, end=found[1], times=(found[0],), weak=not closed(words, found[1]))
+        end = _ish(words, found[1])
+        return Piece(start=start, end=end, times=(found[0],), weak=end == found[1] and not closed(words, end))
     part = PARTS.get(words.word(index), "")
     if part in {"noon", "midnight"} and (asked or closed(words, index + 1)):
         return Piece(start=start, end=index + 1, times=(named(part),))
@@ -46,6 +47,12 @@ def clock(words: Words, index: int) -> Piece | None:
             else Piece(start=start, end=index + 1, times=(Time(hour=17, exact=True),))
         )
     return None
+
+
+def _ish(words: Words, index: int) -> int:
+    """Skip the end of "4ish" and "9am-ish"."""
+    after = index + 1 if words.word(index) == "-" else index
+    return after + 1 if words.word(after) == "ish" and words.glued(after) else index
 
 
 def named(part: str) -> Time:
@@ -99,6 +106,7 @@ def spoken(words: Words, index: int) -> Found | None:
         return None
     hour, end = number
     if words.digits(index) == 4 and hour <= 2400 and hour % 100 < 60:
+        end = end + 1 if words.word(end) in {"h", "hrs", "hours"} else end
         return Time(hour=hour // 100, minute=hour % 100, exact=True), end
     if hour > 99 or words.digits(index) > 2:
         return None
@@ -273,10 +281,18 @@ def _in_part(words: Words, index: int) -> Found | None:
     return None
 
 
+def _ished(words: Words, index: int) -> Found | None:
+    """Read "6ish"."""
+    hour = words.number(index)
+    roughly = words.word(index + 1) == "ish" and words.glued(index + 1)
+    return (Time(hour=hour), index + 2) if hour and 1 <= hour <= 12 and roughly else None
+
+
 _FORMS: Final[tuple[Callable[[Words, int], Found | None], ...]] = (
     _digital,
     _with_meridiem,
     _oclock,
     _relative,
     _in_part,
+    _ished,
 )

@@ -27,10 +27,29 @@ def combine(pieces: list[Piece], *, woken: bool = False) -> Spec | None:
         piece.poison and not piece.weak for piece in pieces
     ):
         return None
+    early = [piece.early[0] for piece in pieces if piece.early]
+    rest = [piece for piece in pieces if not piece.early]
     try:
-        return _spec([_morning(piece) for piece in pieces] if woken else pieces)
+        spec = _spec([_morning(piece) for piece in rest] if woken else rest)
+        return _earlier(spec, early) if early else spec
     except Conflict:
         return None
+
+
+def _earlier(spec: Spec, early: list[Amount]) -> Spec:
+    """Take "10 minutes before" off the time that is said."""
+    amount, clock = early[0], spec.clock
+    if len(early) > 1 or spec.after or spec.others or (spec.day is None and clock is None):
+        raise Conflict
+    if amount.unit in LONG and spec.day and not spec.every:
+        return replace(spec, after=(replace(amount, count=-amount.count),))
+    if amount.unit not in {"minute", "hour"} or clock is None:
+        raise Conflict
+    total = clock.hour * 60 + clock.minute - amount.count * (60 if amount.unit == "hour" else 1)
+    if total < (0 if clock.sure else 60):
+        raise Conflict
+    sure = clock.sure or (clock.hour > 6 and total < 7 * 60)  # what is early for 7:00 is in the morning too
+    return replace(spec, clock=Clock(hour=total // 60, minute=total % 60, sure=sure))
 
 
 def _morning(piece: Piece) -> Piece:

@@ -7,7 +7,7 @@ import msgspec
 from dragoman.when.english import amounts, clocks, dates
 from dragoman.when.english.pieces import Piece, Time
 from dragoman.when.english.tokens import Words
-from dragoman.when.english.vocabulary import RELATIVE
+from dragoman.when.english.vocabulary import DETERMINERS, RELATIVE
 from dragoman.when.spec import Amount
 
 _SAME_TIME: Final[dict[tuple[str, ...], Amount]] = {
@@ -67,19 +67,29 @@ def _week_on(words: Words, start: int, found: tuple[tuple[Amount, ...], int]) ->
 
 
 def _from_clock(words: Words, start: int, found: tuple[tuple[Amount, ...], int]) -> Piece | None:
-    """Read "30 minutes before 5pm"; "remind me 10 minutes before the meeting" names no time that we know."""
+    """Read "30 minutes before 5pm"."""
     after, end = found
     hence = end + 2 if words.word(end) == "prior" else end + 1
-    timed = clocks.clock(words, hence)
+    named = hence + 1 if words.word(hence) in DETERMINERS else hence
+    timed = clocks.clock(words, named)
     minutes = int(amounts.elapsed(after).total_seconds() // 60)
     if timed is None or not timed.times or not minutes:
         led = words.word(start - 1) in {"me", "us", "reminder", "alarm", "up"}
-        return Piece(start=start, end=hence, poison=True) if led and words.word(end) != "from" else None
+        return _early(words, start, found) if led and words.word(end) != "from" else None
     return _moved(
         msgspec.structs.replace(timed, start=start, part=None),
         timed.times[0],
         minutes * (1 if words.word(end) == "after" else -1),
     )
+
+
+def _early(words: Words, start: int, found: tuple[tuple[Amount, ...], int]) -> Piece:
+    """Read "10 minutes before the meeting": the rest has to say when that is."""
+    after, end = found
+    hence = end + 2 if words.word(end) == "prior" else end + 1
+    if words.word(end) == "after" or len(after) > 1:
+        return Piece(start=start, end=hence, poison=True)
+    return Piece(start=start, end=hence, early=after)
 
 
 def _moved(piece: Piece, time: Time, minutes: int) -> Piece:

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from dragoman.when.english.clocks import closed
+from dragoman.when.english.clocks import time as clock_time
 from dragoman.when.english.pieces import Piece, Time
 from dragoman.when.english.tokens import Words, by_first
 from dragoman.when.english.vocabulary import (
@@ -357,9 +358,9 @@ def _iso(words: Words, index: int, end: int, day: int | None) -> Piece | None:
 
 
 def _short_german(words: Words, index: int, sign: str, first: int, second: int) -> Piece | None:
-    """Read "3.4.", a day and month with both dots."""
+    """Read "3.4.", a day and month with both dots, after "on" or before a time."""
     dotted = sign == "." and words.word(index + 3) == "." and words.glued(index + 3) and index + 4 < len(words)
-    if not dotted or words.word(index - 1) not in {"on", "by"}:
+    if not dotted or not (words.word(index - 1) in {"on", "by"} or clock_time(words, index + 4)):
         return None
     return Piece(start=index, end=index + 4, day=Day(month=second, day=first))
 

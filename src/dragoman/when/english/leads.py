@@ -16,6 +16,11 @@ _LEADS: Final = by_first(
         "don't forget",
         "make sure i",
         "remind me",
+        "remind to me",
+        "reminding me",
+        "remember me",
+        "tell me",
+        "note to self",
         "remind us",
         "remindme",
         "reminder",
@@ -43,6 +48,24 @@ _LEADS: Final = by_first(
 )
 _NOUNS: Final = {("reminder",), ("alarm",), ("timer",)}
 _ONLY_WITH_TO: Final = {"remember", "don't"}
+_TELL: Final = {("tell", "me"), ("remember", "me")}
+_CHORES: Final = {
+    "call",
+    "text",
+    "email",
+    "buy",
+    "get",
+    "take",
+    "go",
+    "pay",
+    "do",
+    "send",
+    "pick",
+    "drink",
+    "eat",
+    "feed",
+}
+"""After "remind me 2" these make a "to" of the number."""
 _THINGS: Final = {"reminder", "reminders", "alarm", "timer", "alert", "notification"}
 _MAKERS: Final = {"set", "create", "add", "make", "schedule", "start", "put", "new"}
 _POLITE: Final = by_first(
@@ -51,18 +74,20 @@ _POLITE: Final = by_first(
         "can you please",
         "could you please",
         "would you please",
+        "would you mind",
         "will you please",
         "can you",
         "could you",
         "would you",
         "will you",
-        "would you mind",
         "i need you to",
         "i want you to",
         "i would like you to",
         "i'd like you to",
         "i need to be reminded",
         "i want to be reminded",
+        "i would like to be reminded",
+        "i'd like to be reminded",
         "thank you very much",
         "thank you so much",
         "thank you",
@@ -71,6 +96,14 @@ _POLITE: Final = by_first(
         "thanks",
         "cheers",
         "please",
+        "kindly",
+        "yo",
+        "hey there",
+        "hi there",
+        "hello there",
+        "hey bot",
+        "hi bot",
+        "hello bot",
         "hey",
         "hi",
         "hello",
@@ -88,9 +121,11 @@ def lead(words: Words, index: int) -> int | None:
             continue
         if phrase in _NOUNS:
             return _reminder(words, index, end)
+        if phrase in _TELL:
+            return end if words.word(end) == "to" else None
         if phrase[0] in _ONLY_WITH_TO and len(phrase) < 3 and words.word(end) not in {"to", "that", "about"}:
             return None
-        return end
+        return end + 1 if words.word(end) == "2" and words.word(end + 1) in _CHORES else end
     return _made(words, index)
 
 

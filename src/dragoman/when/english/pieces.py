@@ -51,5 +51,7 @@ class Piece(Value):
     """It says what the task is for ("a table for Saturday"): alone it is no time."""
     begins: bool = False
     """A repetition begins there: "starting on Monday"."""
+    early: tuple[Amount, ...] = ()
+    """So much before the time that the rest says: "remind me 10 minutes before the meeting at 3pm"."""
     poison: bool = False
     """A limit that we cannot keep ("until Friday"): the whole is not understood."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from dragoman.when.english import amounts, dates
+from dragoman.when.english import amounts, clocks, dates
 from dragoman.when.english.clocks import closed
 from dragoman.when.english.pieces import Piece
 from dragoman.when.english.tokens import Words
@@ -246,8 +246,9 @@ def _dated(words: Words, index: int) -> Piece | None:
         return None
     if words.word(after) == "day":
         after += 1
-    if (end := _every_month(words, after)) is not None:
-        return Piece(start=start, end=end, every=Every(unit="month", days=tuple(numbers)))
+    monthly = _every_month(words, after) or (_of_the_month(words, after) if len(numbers) > 1 else None)
+    if monthly is not None:
+        return Piece(start=start, end=monthly, every=Every(unit="month", days=tuple(numbers)))
     named = dates.weekday(words, after)
     if named is not None and (end := _every_month(words, named[1])) is not None and len(numbers) == 1:
         return Piece(start=start, end=end, every=Every(unit="month", weekdays=(named[0],), nth=numbers[0]))
@@ -316,6 +317,8 @@ def _plural(words: Words, index: int) -> Piece | None:
         found = _group(words, index)
     elif word in PLURALS:
         found = _days(words, index, _plural_name)
+    elif (found := _row_of_days(words, index)) is not None:
+        pass
     elif dates.weekday(words, index) and words.word(index + 1) in _PART_PLURALS:
         found = _days(words, index)
     elif dates.weekday(words, index) and words.word(index + 1) in {"-", "\u2013", "through", "thru", "to"}:
@@ -324,6 +327,18 @@ def _plural(words: Words, index: int) -> Piece | None:
     else:
         return None
     return _with_part(words, Piece(start=start, end=found[1], every=found[0])) if found else None
+
+
+def _row_of_days(words: Words, index: int) -> tuple[Every, int] | None:
+    """Read three weekdays and more in a row, which are meant every week: "mon wed fri", "Mon, Wed and Fri"."""
+    days: list[int] = []
+    end = index
+    while (named := dates.weekday(words, index)) is not None:
+        days.append(named[0])
+        index = end = named[1]
+        while words.word(index) in {",", "and", "&", "/", "+"}:
+            index += 1
+    return (Every(unit="week", weekdays=tuple(sorted(set(days)))), end) if len(days) > 2 else None
 
 
 _PART_PLURALS: Final = {"mornings", "afternoons", "evenings", "nights"}
@@ -339,6 +354,8 @@ def _adverb(words: Words, index: int) -> Piece | None:
     word = words.word(index)
     if word in PARTS and word.endswith("s") and (index == 0 or closed(words, index + 1)):
         return Piece(start=index, end=index + 1, every=Every(), part=PARTS[word])
-    if word not in ADVERBS or words.word(index - 1) in DETERMINERS or not closed(words, index + 1):
+    if word not in ADVERBS or words.word(index - 1) in DETERMINERS:
+        return None
+    if not (closed(words, index + 1) or clocks.time(words, index + 1)):
         return None
     return Piece(start=index, end=index + 1, every=ADVERBS[word], part="night" if word == "nightly" else None)

@@ -10,6 +10,7 @@ from dragoman.when.english.pieces import Piece, Time
 from dragoman.when.english.tokens import Words
 from dragoman.when.english.vocabulary import (
     HOLIDAYS,
+    MEASURES,
     MONTHS,
     ONES,
     ORDINALS,
@@ -76,6 +77,7 @@ def _with_manner(words: Words, piece: Piece, before: list[Piece]) -> Piece:
     free = not before or before[-1].end < piece.start
     start = piece.start - 1 if free and words.word(piece.start - 1) in _BEFORE else piece.start
     end = words.says(piece.end, "sharp") or words.says(piece.end, "on", "the", "dot") or piece.end
+    end = words.says(end, "first", "thing") or end
     return msgspec.structs.replace(piece, start=start, end=end)
 
 
@@ -143,7 +145,8 @@ def _piece(words: Words, index: int, before: list[Piece]) -> Piece | None:
     found = [piece for form in forms if (piece := form(words, index)) is not None]
     if not found:
         return _bare(words, index, last)
-    return _vague(words, _more_times(words, max(found, key=lambda piece: piece.end)))
+    rule = any(piece.every for piece in before)
+    return _vague(words, _more_times(words, max(found, key=lambda piece: piece.end), rule=rule))
 
 
 def _vague(words: Words, piece: Piece) -> Piece:
@@ -158,21 +161,27 @@ def _vague(words: Words, piece: Piece) -> Piece:
     return msgspec.structs.replace(piece, poison=True, weak=False) if another else piece
 
 
-def _more_times(words: Words, piece: Piece) -> Piece:
+def _more_times(words: Words, piece: Piece, *, rule: bool) -> Piece:
     """Take further times of a list: "at 9, 12 and 5pm"; am or pm at its end holds for all that have none."""
     times, end = list(piece.times), piece.end
-    while times and words.word(end) in {"and", ",", "&"}:
+    while times and words.word(end) in {"and", ",", "&", "/"}:
         at = end + 1
         while words.word(at) in {"and", "at"}:
             at += 1
         part = PARTS.get(words.word(at), "")
         noon = (clocks.named(part), at + 1) if part in {"noon", "midnight"} else None
         found = noon or clocks.time(words, at) or clocks.spoken(words, at)
-        if found is None or not clocks.closed(words, found[1]):
+        if found is None or not (clocks.closed(words, found[1]) or (rule and _no_count(words, found[1]))):
             break
         times.append(found[0])
         end = found[1]
     return msgspec.structs.replace(piece, end=end, times=tuple(times)) if end > piece.end else piece
+
+
+def _no_count(words: Words, index: int) -> bool:
+    """Tell "every day at 9 and 21 take pills" from "every day at 9 and 2 eggs"."""
+    word = words.word(index)
+    return word.isalpha() and not word.endswith("s") and word not in MEASURES and not amounts.unit(words, index)
 
 
 def _elsewhere(words: Words, index: int) -> bool:
@@ -271,8 +280,9 @@ def _bare(words: Words, index: int, last: Piece | None) -> Piece | None:
     follows = (
         last is not None and last.end == index and not last.times and (last.day is not None or last.every is not None)
     )
-    if not follows or words.number(index) is None or not clocks.closed(words, index + 1):
+    hour = words.number(index) if follows else None
+    if hour is None or not (clocks.closed(words, index + 1) or (hour > 6 and _no_count(words, index + 1))):
         return None
-    if words.digits(index) > 2 or (words.number(index) or 0) > 24 or words.word(index + 1) in {"%", "$", "€", "/", "."}:
+    if words.digits(index) > 2 or hour > 24 or words.word(index + 1) in {"%", "$", "€", "/", "."}:
         return None
-    return Piece(start=index, end=index + 1, times=(Time(hour=words.number(index) or 0),), weak=True)
+    return Piece(start=index, end=index + 1, times=(Time(hour=hour),), weak=True)

@@ -6,7 +6,7 @@ from dragoman.when.english.pieces import Piece
 from dragoman.when.english.scan import Scanned
 
 LEADING: Final = {"to", "that", "about", "of", "for", "and", "then", "at"}
-TRAILING: Final = {"to", "that", "about", "at", "and", "for"}
+TRAILING: Final = {"to", "that", "about", "at", "and", "for", "@"}
 BEFORE_TASK: Final = {"to", "that", "about"}
 OPENERS: Final = set(",.;:!?-\u2013\u2014)]}…&")
 CLOSERS: Final = set(",;:-\u2013\u2014([{&…")

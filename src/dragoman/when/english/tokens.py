@@ -14,6 +14,10 @@ _OPAQUE: Final = re.compile(r"\S+://\S+|\S+@\S+\.\S+|\"[^\"\n]*\"|“[^”\n]*�
 _MARKS: Final = set('"\u201c@:')
 
 
+_PLAIN: Final = {0x2019: "'", 0x3000: " "} | {0xFF01 + place: chr(0x21 + place) for place in range(94)}
+"""One letter for one: the typographic apostrophe, and full-width forms."""
+
+
 class Token(Value):
     """A word, a run of digits or a sign; `glued` where no space is before it."""
 
@@ -73,7 +77,7 @@ def by_first(phrases: Iterable[tuple[str, ...]]) -> Phrases:
 
 def split(text: str) -> Words:
     """Split a text into words."""
-    plain = text.replace("\u2019", "'")
+    plain = text.translate(_PLAIN)
     opaque = (
         {place for match in _OPAQUE.finditer(plain) for place in range(*match.span())} if _MARKS & set(plain) else set()
     )
