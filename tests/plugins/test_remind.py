@@ -348,7 +348,7 @@ async def test_all_reminders_go_only_after_a_yes() -> None:
     await play.say("remind me tomorrow at 9am to call mum")
     await play.say("remind me tomorrow at 10am to call dad")
 
-    assert await said(play, "delete all reminders") == "Cancel all 2 reminders?"
+    assert await said(play, "delete all reminders") == "Cancel all reminders (2)?"
     assert await said(play, "no") == "OK, nothing changed."
     assert len(play.set) == 2
     await play.say("取消所有提醒")
@@ -361,7 +361,7 @@ async def test_all_reminders_go_only_after_a_yes() -> None:
     [
         ("cancel 2", "Cancelled: call dad"),
         ("取消1", "已取消：call mum"),
-        ("cancel all", "Cancel all 2 reminders?"),
+        ("cancel all", "Cancel all reminders (2)?"),
         ("全部取消", "要取消全部 2 个提醒吗？"),
     ],
 )
@@ -671,3 +671,44 @@ async def test_whatever_the_page_for_users_says_is_understood(phrase: str) -> No
 
 def test_the_page_for_users_has_phrases() -> None:
     assert len(phrases_of_the_page()) > 30
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("下班后提醒我买菜", "什么时候提醒你：买菜"),
+        ("周五或者周六提醒我交报告", "什么时候提醒你：交报告"),
+        ("一会儿提醒我喝水", "什么时候提醒你：喝水"),
+        ("after work remind me to shop", "When shall I remind you: shop"),
+        ("tomorrow or friday remind me to pay", "When shall I remind you: pay"),
+    ],
+)
+async def test_a_time_before_the_call_that_nobody_can_place_is_asked_for(text: str, question: str) -> None:
+    assert await said(await at_home(), text) == question
+
+
+@pytest.mark.parametrize(
+    ("texts_said", "answer"),
+    [
+        (("remind me tomorrow at 3 to call mum", "15"), "OK, tomorrow, Friday 27 November, 15:00: call mum"),
+        (("remind me to call mum", "18"), "OK, today, Thursday 26 November, 18:00: call mum"),
+        (("remind me at 5pm to run", "change reminder 1 to 7"), "OK, moved: today, Thursday 26 November, 19:00: run"),
+    ],
+)
+async def test_a_bare_number_is_an_hour_where_a_time_is_asked_for(texts_said: tuple[str, str], answer: str) -> None:
+    play = await at_home()
+    await play.say(texts_said[0])
+
+    assert await said(play, texts_said[1]) == answer
+
+
+async def test_what_came_just_now_is_called_for_again_in_chinese() -> None:
+    play = await at_home()
+    await play.say("5分钟后提醒我喝水")
+    await play.wait(5 * MINUTE)
+
+    assert await said(play, "10分钟后再叫我") == "好的，今天 11月26日 星期四 10:15再提醒：喝水"
+
+
+async def test_hong_kong_asks_in_its_own_words() -> None:
+    assert await said(await at_home(), "聽晚八點提我食藥") == "好的，明天 11月27日 星期五 20:00：食藥"

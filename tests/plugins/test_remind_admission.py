@@ -261,6 +261,157 @@ ORDINARY = """
     半天没回我
     两点建议
     我有三点要说
+    I have 3 exams next week
+    my boss wants the report by 5pm
+    sorry I was asleep at 9
+    the wifi goes down every night at 10
+    we close at 6pm on Sundays
+    the show starts tonight at 8
+    I usually have lunch at noon
+    can we do 4pm instead?
+    how about Friday at 3?
+    what time is the 5pm meeting
+    is 10am ok for you
+    no, 3pm
+    lol that was at 2am
+    see you at 5
+    see you next week
+    the deadline is December 1st at midnight
+    my kid was born at 3:15pm
+    I slept until 11am today
+    it's 5pm already
+    it is 10:30 in Tokyo
+    the store opens at 9am every day
+    the class is on Mondays at 6pm
+    my shift ends at 11pm
+    I'll call you tomorrow at 5pm
+    I'll remind you tomorrow at 9
+    remind me who you are
+    remind me how this works
+    you remind me of 2019
+    does this bot remind me automatically?
+    could you explain what a reminder is
+    what does remind me tomorrow do
+    I forgot to set the alarm yesterday
+    the alarm goes off at 6am every morning
+    my alarm at 7 did not ring
+    is there a timer app
+    set theory is hard
+    wake up at 6 they said
+    call of duty tonight at 9 lol
+    call it a day
+    email me the file
+    text me at 5pm
+    write me a poem about 5 o'clock tea
+    translate "tomorrow at 9am" into French
+    convert 3pm EST to CET
+    what is 5pm in London
+    play music at 8pm
+    turn on the lights at 7pm
+    add 5 and 7
+    schedule looks fine
+    cancel culture is weird
+    cancel my order
+    delete the last message
+    move the sofa to the left
+    snoozed all day yesterday
+    change my password
+    change the channel to 5
+    the report was due on Friday at 5pm
+    flight delayed to 6:45pm
+    he arrives Tuesday at 10am
+    tickets cost 20 on Friday
+    Happy New Year at midnight!
+    2 pm works
+    5 minutes later he left
+    in 10 minutes we land
+    every day at 9 I drink coffee
+    good morning, it's Monday
+    Friday at last
+    running late, be there at 7:15
+    dinner at 8?
+    pizza at 7 sounds great
+    meeting in 10 minutes!
+    thanks for reminding me at 5
+    我下周有三门考试
+    老板要我五点前交报告
+    不好意思我九点睡着了
+    网络每天晚上十点都断
+    我们周日六点关门
+    演出今晚八点开始
+    我一般中午十二点吃饭
+    改成下午四点行吗
+    周五下午三点怎么样
+    十点可以吗
+    不对，是下午三点
+    凌晨两点还没睡
+    五点见
+    下周见
+    截止日期是12月1日零点
+    孩子下午3点15分出生的
+    我今天睡到上午11点
+    已经五点了
+    东京现在是10:30
+    商店每天早上九点开门
+    瑜伽课每周一晚上6点
+    我晚上11点下班
+    我明天下午五点给你打电话
+    我明天九点提醒你
+    他每天提醒我吃药
+    谢谢你昨天提醒我
+    闹钟早上七点没响
+    我昨天忘了定闹钟
+    你们的提醒功能怎么用
+    提醒我一下你是谁
+    叫我女王
+    叫我起床的是狗
+    别叫我老师
+    记得那年夏天
+    记得我吗
+    你记得昨天几点吗
+    明天下雨吗
+    帮我写一首关于下午三点的诗
+    把“明天上午九点”翻译成英文
+    北京时间下午三点是伦敦几点
+    晚上八点放音乐
+    5加7等于几
+    删除上一条消息
+    把沙发移到左边
+    推迟了
+    改密码
+    航班延误到18:45
+    他周二上午十点到
+    周五票价20元
+    零点新年快乐！
+    下午两点可以的
+    五分钟后他走了
+    十分钟后降落
+    每天九点我喝咖啡
+    早上好，今天周一
+    终于周五了
+    堵车，七点一刻到
+    晚上八点吃饭？
+    七点吃披萨听起来不错
+    还有十分钟开会！
+    我每天早上七点起床
+    她每周三下午三点有课
+    聽日下晝三點開會嗎？
+    聽日三點見
+    我聽日下晝得閒
+    前提我们都同意
+    他提我名字了
+    别提我的事
+    不要再提我前男友
+    老师提我回答问题
+    老板周五或者周六提醒我
+    他下班后提醒我
+    下班后他提醒我
+    我妈晚点提醒我
+    医生手术前提醒我别吃东西
+    after all these years photos remind me of you
+    Ann or Tim remind me to smile
+    when you remind me I get angry
+    every time they remind me to pay I laugh
 """
 """What people say in a direct chat, and what is no reminder."""
 

@@ -48,12 +48,14 @@ def read(text: str, *, direct: bool) -> Wish | None:
         return None
     language = chinese if phrases.is_chinese(said) else english
     for call in language.CALL.finditer(said):
-        if _is_request(said[: call.start()], language):
+        before = said[: call.start()]
+        if _is_request(before, language) or (language.UNTIMED.fullmatch(before) and not said.endswith("了")):
             return _called(said, call.end(), language)
     hint = language.HINT.search(said)
     if hint and _is_request(said[: hint.start()], language) and not language.TOLD.search(said):
         found = words.find(said)
-        return Wish(kind="hint", found=found, what=found.what) if found else None
+        again = found is not None and _again(found, said, language)
+        return Wish(kind="hint", found=found, what=found.what, again=again) if found else None
     return _bare(said, language) if direct else None
 
 
@@ -80,12 +82,17 @@ def _called(said: str, end: int, language: ModuleType) -> Wish | None:
     if language.TOLD.search(said):
         return None
     if found := words.find(said) or _early(said, language):
-        spec = found.spec
-        again = not found.what and bool(spec.after) and not (spec.day or spec.clock or spec.every)
-        again = again and bool(language.AGAIN.search(said))
+        again = _again(found, said, language)
         return Wish(kind="call", found=found, what=_without_call(found.what, language), vague=vague, again=again)
     what = language.AFTER_CALL.sub("", rest, count=1).strip(_AROUND + "?？")
     return None if vague else Wish(kind="call", found=None, what=what)
+
+
+def _again(found: Found, said: str, language: ModuleType) -> bool:
+    """Tell whether a length of time is all that is said: "再过15分钟提醒我", "10分钟后再叫我"."""
+    spec = found.spec
+    alone = not found.what and bool(spec.after) and not (spec.day or spec.clock or spec.every)
+    return alone and bool(language.AGAIN.search(said))
 
 
 def _early(said: str, language: ModuleType) -> Found | None:

@@ -9,11 +9,12 @@ from typing import Final
 import msgspec
 
 from dragoman.model import Value
-from dragoman.when import once, repeat
+from dragoman.when import once, repeat, words
 from dragoman.when.names import Language
 from dragoman.when.once import Scene
-from dragoman.when.spec import Clock, Day, Every, Spec
+from dragoman.when.spec import Clock, Day, Every, Found, Spec
 
+BARE_HOUR: Final = re.compile(r"\s*([01]?[0-9]|2[0-4])[\s.!。！]*")
 ELAPSING: Final = frozenset({"second", "minute", "hour"})
 """Units that elapse, whatever the clocks on the walls show."""
 
@@ -66,6 +67,12 @@ def place(spec: Spec, now: float, zone: zoneinfo.ZoneInfo, language: Language) -
         return Placed(at=once.place(spec, scene).timestamp())
     at, every = repeat.place(spec, scene)
     return Placed(at=at.timestamp(), every=every)
+
+
+def heard(answer: str) -> Found | None:
+    """Read a time where one is asked for, or nothing else can be meant: there a bare number is an hour."""
+    hour = BARE_HOUR.fullmatch(answer)
+    return words.find(f"at {hour[1]}" if hour else answer)
 
 
 def chosen(answer: str, choices: Sequence[float], zone: zoneinfo.ZoneInfo) -> float | None:

@@ -14,6 +14,14 @@ _ASK: Final = (
 REQUEST: Final = re.compile(rf"[\s,!.:;\-]*{_POLITE}{_ASK}(?:(?:please|kindly|also|then|just)[\s,]*)*", re.IGNORECASE)
 """What may stand before a call."""
 
+UNTIMED: Final = re.compile(
+    r"(?!.*\b(?:you|he|she|they|we|it|nobody|somebody|someone|every ?one|always|never)\b)"
+    r"(?:(?:some ?time )?later(?: today)?|in a (?:bit|while|few \w+)|(?:after|before|when|once) [^,.!?]{2,30}"
+    r"|(?=.*(?:day|tomorrow|tonight|\d))[\w: ]{2,20} or [\w: ]{2,20})[\s,]*(?:please )?",
+    re.IGNORECASE,
+)
+"""A time before a call that no grammar knows: it is asked for, "after work remind me to shop"."""
+
 CALL: Final = re.compile(
     r"\bremind (?:me|us)\b(?! (?:what|why|how|who|whom|whose|where|which|whether|if|when)\b)"
     r"|(?<!\w)(?:(?:set|create|add|make|schedule|start|give me|new|(?:(?:i|we) )?need|i want)(?: up)?(?: me| us)? +)"

@@ -140,7 +140,7 @@ async def _to(turn: Turn, timer: Timer, when: str, language: Language) -> None:
     """Move to a time: a time of day alone is of the same day, or of all days of one that comes again."""
     draft = _draft(turn, timer, language)
     zone = (await people.zone_of(turn)).info
-    found = words.find(when) if when else None
+    found = drafts.heard(when) if when else None
     if found is None:
         day = None if timer.every else drafts.day_of(timer.at, zone)
         setting.ask(turn, msgspec.structs.replace(draft, spec=day), word("move_when", language))

@@ -56,6 +56,7 @@ _SNOOZE_EN: Final = re.compile(
     r"(?:\s*(?:for|by|until|till|to|in)?\s+(?P<when>[^?\n]+))?",
     re.IGNORECASE,
 )
+_CALL_EN: Final = re.compile("remind (?:me|us) ", re.IGNORECASE)
 _ZONE_EN: Final = re.compile(
     r"(?:set |change )?my (?:time ?zone|timezone|tz)(?: is| to|:)?\s+(?:now |in )?(?P<place>[^?\n]{2,40})"
     r"|(?:time ?zone|timezone|tz)[ :]+(?P<named>[^?\n]{2,40})",
@@ -89,7 +90,7 @@ _SHORT_ZH: Final = re.compile(
 )
 _MOVE_ZH: Final = re.compile(
     rf"{_ASK_ZH}(?:把|将)?(?P<which>.*?{_THING_ZH}.*?)(?:时间)?(?P<how>(?:推迟|提前|延后|延迟)(?:到|至)?|(?:延|改|挪|移动?|调整?|换|变更?|更改|修改)(?:到|至|为|成))(?P<when>[^?？\n]*)"
-    rf"|{_ASK_ZH}(?:修改|更改|调整|改一?下|推迟|延后|改|延迟)(?P<first>.*?{_THING_ZH}.*?)(?:(?:到|至|为|成)(?P<then>[^?？\n]+))?"
+    rf"|{_ASK_ZH}(?:修改|更改|调整|改一?下|推迟|延后|改(?!天)|延迟)(?P<first>.*?{_THING_ZH}.*?)(?:(?:到|至|为|成)(?P<then>[^?？\n]+))?"
 )
 _CALL_ZH: Final = re.compile("提醒(?:一下)?(?:我|大家)|叫我")
 """What tells a new reminder from one that is moved: "提醒我把会议改到3点"."""
@@ -125,7 +126,7 @@ def _english(said: str, *, direct: bool) -> Order | None:
     if move := _MOVE_EN.fullmatch(said):
         verb: Verb = "later" if (move["how"] or "").lower() == "by" else "move"
         return Order(verb=verb, which=move["which"], when=move["when"] or "")
-    if snooze := _SNOOZE_EN.fullmatch(said):
+    if (snooze := _SNOOZE_EN.fullmatch(said)) and not _CALL_EN.match(snooze["when"] or ""):
         return Order(verb="snooze", when=snooze["when"] or "", plain=bool(_PLAIN.search(said)))
     zone = _ZONE_EN.fullmatch(said)
     live = _LIVE_EN.fullmatch(said) if direct else None

@@ -168,7 +168,7 @@ def _completed(turn: Turn, answer: str, known: Draft, zone: zoneinfo.ZoneInfo) -
         at = drafts.chosen(answer, known.choices, zone)
     if at is not None and known.spec is not None:
         return msgspec.structs.replace(known, spec=drafts.narrowed(known.spec, at, zone), choices=())
-    found = words.find(answer) if press is None else None
+    found = drafts.heard(answer) if press is None else None
     if found is None:
         return None
     spec = drafts.completed(known.spec, found.spec)
