@@ -114,6 +114,8 @@ def _dated(of: dict[Kind, list[Piece]], rule: Every, count: int) -> Every:
         if rule.unit != "month" or days or months or len(nth) > 1:
             raise _Contradiction
         return Every(count=count, unit="month", weekdays=nth[0].numbers, nth=nth[0].number)
+    if rule.unit == "year" and not months and days == (-1,):
+        months, days = (12,), (31,)
     if months and not days and rule.unit == "year":
         days = (1,)
     if not days or rule.unit not in ({"year", "day"} if months else {"month", "day"}):

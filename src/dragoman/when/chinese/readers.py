@@ -258,7 +258,7 @@ def _of_month(match: Match) -> Iterator[Piece]:
 
 
 def _after(match: Match) -> Iterator[Piece]:
-    found = amounts(match["span"] or match["wait"] or match["timer"] or match["alarm"])
+    found = amounts(match["span"] or match["wait"] or match["again"] or match["timer"] or match["alarm"])
     yield Piece(kind="after", amounts=found) if found else Piece(kind="refused")
 
 

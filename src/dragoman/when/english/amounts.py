@@ -139,7 +139,11 @@ def _amount(words: Words, index: int) -> tuple[tuple[Amount, ...], int] | None:
     if named is None:
         return None
     factor, name, end = named
-    if half := words.says(end, "and", "a", "half") or words.says(end, "&", "a", "half"):
+    if (
+        half := words.says(end, "and", "a", "half")
+        or words.says(end, "&", "a", "half")
+        or words.says(end, "and", "half")
+    ):
         count, end = count + Fraction(1, 2), half
     elif (quarter := words.says(end, "and", "a", "quarter")) is not None:
         count, end = count + Fraction(1, 4), quarter

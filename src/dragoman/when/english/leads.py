@@ -38,6 +38,8 @@ _LEADS: Final = by_first(
         "nudge me",
         "buzz me",
         "let me know",
+        "lemme know",
+        "gimme a reminder",
         "give me a reminder",
         "give me a nudge",
         "i need a reminder",
@@ -123,7 +125,7 @@ def lead(words: Words, index: int) -> int | None:
             return _reminder(words, index, end)
         if phrase in _TELL:
             return end if words.word(end) == "to" else None
-        if phrase[0] in _ONLY_WITH_TO and len(phrase) < 3 and words.word(end) not in {"to", "that", "about"}:
+        if phrase[0] in _ONLY_WITH_TO and len(phrase) < 3 and words.word(end) not in {"to", "that", "about", ":"}:
             return None
         return end + 1 if words.word(end) == "2" and words.word(end + 1) in _CHORES else end
     return _made(words, index)

@@ -84,7 +84,7 @@ def _each(words: Words, index: int) -> Piece | None:
     index += 1
     while words.word(index) == "single":
         index += 1
-    for form in (_group, _days, _nth, _counted, _date):
+    for form in (_group, _named_days, _days, _nth, _counted, _date):
         if (found := form(words, index)) is not None:
             return _with_part(words, Piece(start=start, end=found[1], every=found[0]))
     part = PARTS.get(words.word(index))
@@ -329,7 +329,12 @@ def _plural(words: Words, index: int) -> Piece | None:
     return _with_part(words, Piece(start=start, end=found[1], every=found[0])) if found else None
 
 
-def _row_of_days(words: Words, index: int) -> tuple[Every, int] | None:
+def _named_days(words: Words, index: int) -> tuple[Every, int] | None:
+    """Read what may follow "every": "tue thu"."""
+    return _row_of_days(words, index, least=2)
+
+
+def _row_of_days(words: Words, index: int, *, least: int = 3) -> tuple[Every, int] | None:
     """Read three weekdays and more in a row, which are meant every week: "mon wed fri", "Mon, Wed and Fri"."""
     days: list[int] = []
     end = index
@@ -338,7 +343,7 @@ def _row_of_days(words: Words, index: int) -> tuple[Every, int] | None:
         index = end = named[1]
         while words.word(index) in {",", "and", "&", "/", "+"}:
             index += 1
-    return (Every(unit="week", weekdays=tuple(sorted(set(days)))), end) if len(days) > 2 else None
+    return (Every(unit="week", weekdays=tuple(sorted(set(days)))), end) if len(days) >= least else None
 
 
 _PART_PLURALS: Final = {"mornings", "afternoons", "evenings", "nights"}

@@ -9,6 +9,7 @@ from dragoman.when.english import amounts, clocks, counted, dates, leads, repeti
 from dragoman.when.english.pieces import Piece, Time
 from dragoman.when.english.tokens import Words
 from dragoman.when.english.vocabulary import (
+    DETERMINERS,
     HOLIDAYS,
     MEASURES,
     MONTHS,
@@ -153,12 +154,22 @@ def _vague(words: Words, piece: Piece) -> Piece:
     """Skip "or so"; do not choose between two ("in a day or two", "at 3 or 4"), nor guess after "not"."""
     if words.word(piece.start - 1) == "not" or (piece.times and _elsewhere(words, piece.end)):
         return msgspec.structs.replace(piece, poison=True, weak=False)
+    if piece.times and _ends_a_span(words, piece.start):
+        return msgspec.structs.replace(piece, poison=True, weak=False)
+    if piece.times and words.word(piece.start - 1) in DETERMINERS and not clocks.closed(words, piece.end):
+        return msgspec.structs.replace(piece, weak=True)  # "the 2pm deploy" gives way to another time
     if words.word(piece.end) != "or":
         return piece
     if words.word(piece.end + 1) == "so":
         return msgspec.structs.replace(piece, end=piece.end + 2)
     another = words.number(piece.end + 1) is not None or words.word(piece.end + 1) in _FIRST_WORDS
     return msgspec.structs.replace(piece, poison=True, weak=False) if another else piece
+
+
+def _ends_a_span(words: Words, index: int) -> bool:
+    """Tell "2-3pm" from "3pm"."""
+    tied = words.word(index - 1) in {"-", "\u2013"} and words.glued(index) and words.glued(index - 1)
+    return tied and words.number(index - 2) is not None
 
 
 def _more_times(words: Words, piece: Piece, *, rule: bool) -> Piece:

@@ -8,7 +8,7 @@ from dragoman.when.english.scan import Scanned
 LEADING: Final = {"to", "that", "about", "of", "for", "and", "then", "at"}
 TRAILING: Final = {"to", "that", "about", "at", "and", "for", "@"}
 BEFORE_TASK: Final = {"to", "that", "about"}
-OPENERS: Final = set(",.;:!?-\u2013\u2014)]}…&")
+OPENERS: Final = set("⏰•,.;:!?-\u2013\u2014)]}…&")
 CLOSERS: Final = set(",;:-\u2013\u2014([{&…")
 
 
