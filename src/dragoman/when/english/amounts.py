@@ -41,7 +41,7 @@ def later(words: Words, index: int) -> tuple[tuple[Amount, ...], int] | None:
     if words.word(index) not in {"in", "within", "after"}:
         return None
     index += 1
-    index = words.says(index, "the", "next") or index
+    index = words.says(index, "the", "next") or words.says(index, "next") or index
     while words.word(index) in ROUGHLY:
         index += 1
     found = amounts(words, index)
@@ -123,8 +123,10 @@ def unit(words: Words, index: int) -> tuple[int, Unit, int] | None:
     if word in UNITS:
         end = index + 2 if words.word(index + 1) == "." and word in {"min", "mins", "hr", "hrs", "sec"} else index + 1
         return *UNITS[word], end
-    if word in LETTERS and words.glued(index) and words.number(index - 1) is not None:
+    if word in LETTERS and (words.glued(index) or word == "h") and words.number(index - 1) is not None:
         return *LETTERS[word], index + 1
+    if word.endswith("'s") and words.word(index + 1) == "time" and word[:-2] in UNITS:
+        return *UNITS[word[:-2]], index + 1  # "in an hour's time"
     return None
 
 

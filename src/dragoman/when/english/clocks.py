@@ -110,14 +110,24 @@ def spoken(words: Words, index: int) -> Found | None:
         return Time(hour=hour // 100, minute=hour % 100, exact=True), end
     if hour > 99 or words.digits(index) > 2:
         return None
-    if words.word(end) == "." and words.glued(end) and words.glued(end + 1) and words.digits(end + 1) == 2:
-        return _coloned(words, index, hour, words.number(end + 1) or 0), end + 2
+    if (found := dotted(words, index)) is not None:
+        return found
     if words.word(end) in {"h", "hrs"} or (words.word(end) == "hours" and hour > 12):
         return Time(hour=hour, exact=True), end + 1
     minute = _minutes_in_words(words, end) if words.number(index) is None else None
     if minute is not None:
         return Time(hour=hour, minute=minute[0]), minute[1]
     return Time(hour=hour, exact=hour == 0 or (words.digits(index) == 2 and hour < 10)), end
+
+
+def dotted(words: Words, index: int) -> Found | None:
+    """Read "9.30", where a time is due."""
+    hour, end = words.number(index), index + 1
+    parted = words.word(end) == "." and words.glued(end) and words.glued(end + 1) and words.digits(end + 1) == 2
+    minute = words.number(end + 1)
+    if not parted or hour is None or minute is None or words.digits(index) > 2:
+        return None
+    return _coloned(words, index, hour, minute), end + 2
 
 
 def half(words: Words, index: int) -> tuple[Half, int] | None:

@@ -308,8 +308,8 @@ def weekdays(words: Words, index: int) -> tuple[Every, int] | None:
 def _plural(words: Words, index: int) -> Piece | None:
     """Read "on Mondays and Thursdays", "weekdays", "at weekends", "on working days", "Mon-Fri"."""
     start = index
-    index = index + 1 if words.word(index) in {"on", "at"} else index
-    index = index + 1 if words.word(index) == "the" and words.word(index + 1) in {"weekends", "weekdays"} else index
+    index = index + 1 if words.word(index) in {"on", "at"} or _ranged(words, index) else index
+    index = index + 1 if words.word(index) in {"the", "all"} and words.word(index + 1) in GROUPS else index
     word = words.word(index)
     if word in {"weekdays", "workdays", "weekends"} or (
         word in {"working", "business"} and words.word(index + 1) == "days"
@@ -327,6 +327,12 @@ def _plural(words: Words, index: int) -> Piece | None:
     else:
         return None
     return _with_part(words, Piece(start=start, end=found[1], every=found[0])) if found else None
+
+
+def _ranged(words: Words, index: int) -> bool:
+    """Tell whether "from Monday to Friday" begins here."""
+    first = dates.weekday(words, index + 1) if words.word(index) == "from" else None
+    return first is not None and words.word(first[1]) in {"to", "through", "till"}
 
 
 def _named_days(words: Words, index: int) -> tuple[Every, int] | None:
@@ -361,6 +367,8 @@ def _adverb(words: Words, index: int) -> Piece | None:
         return Piece(start=index, end=index + 1, every=Every(), part=PARTS[word])
     if word not in ADVERBS or words.word(index - 1) in DETERMINERS:
         return None
-    if not (closed(words, index + 1) or clocks.time(words, index + 1)):
+    part = ADVERBS[word] == Every() and words.word(index + 1) in PARTS
+    if not (part or closed(words, index + 1) or clocks.time(words, index + 1)):
         return None
-    return Piece(start=index, end=index + 1, every=ADVERBS[word], part="night" if word == "nightly" else None)
+    piece = Piece(start=index, end=index + 1, every=ADVERBS[word], part="night" if word == "nightly" else None)
+    return _with_part(words, piece) if part else piece

@@ -22,12 +22,13 @@ from dragoman.when.english.vocabulary import (
     WEEKDAYS,
     ZONES,
 )
+from dragoman.when.spec import Day
 
 BEGINNING: Final = {"starting", "beginning", "from", "start", "begin"}
 LIMITS: Final = {"until", "till", "til", "except", "unless", "through", "before"}
 _OTHERS: Final = (
     "a an half quarter the in within after tonight once twice thrice end last day later same during following weekend "
-    "working business eod cob ½ between first as but"
+    "working business eod cob ½ between first as but all"
 )
 _FIRST_WORDS: Final = frozenset(
     {*ONES, *TENS, *ORDINALS, *WEEKDAYS, *MONTHS, *RELATIVE, *PARTS, *PLURALS, *repetition.ADVERBS, *repetition.GROUPS}
@@ -287,11 +288,17 @@ def _part(words: Words, index: int) -> Piece | None:
 
 
 def _bare(words: Words, index: int, last: Piece | None) -> Piece | None:
-    """Read a bare number right after a day as a time: "tomorrow 9"."""
+    """Read a bare number right after a day as a time, "tomorrow 9"; one after a month as its day, "next month 5th"."""
+    if last is not None and last.frame and last.frame[0] == "month" and last.end == index:
+        nth = dates.ordinal(words, index)
+        return Piece(start=index, end=nth[1], day=Day(day=nth[0])) if nth else None
     follows = (
         last is not None and last.end == index and not last.times and (last.day is not None or last.every is not None)
     )
     hour = words.number(index) if follows else None
+    dotted = clocks.dotted(words, index) if hour is not None else None
+    if dotted is not None and words.word(dotted[1]) not in MEASURES:
+        return Piece(start=index, end=dotted[1], times=(dotted[0],), weak=True)
     if hour is None or not (clocks.closed(words, index + 1) or (hour > 6 and _no_count(words, index + 1))):
         return None
     if words.digits(index) > 2 or hour > 24 or words.word(index + 1) in {"%", "$", "€", "/", "."}:
