@@ -39,7 +39,7 @@ _TAIL: Final = (
     "|[吧哦噢喔呀啊哈呢嘛啦哟喽咯吗]|就(?:行|好|可以)了?|即可|一次|ok"
 )
 _GREETING: Final = re.compile(
-    rf"(?:(?:你好|您好|嗨|哈喽|(?:hi|hello|hey)(?![a-z])|(?:早上|上午|中午|下午|晚上)好|早安|小?助手|机器人)[啊呀]?{_LINK}+)+"
+    rf"(?:(?:你好|您好|嗨|哈喽|嗯+|好[的吧]?|行|哦|喂|(?:hi|hello|hey)(?![a-z])|(?:早上|上午|中午|下午|晚上)好|早安|小?助手|机器人)[啊呀]?{_LINK}+)+"
 )
 _AGAIN: Final = (
     f"(?:提醒|通知|叫|喊)(?:一下)?(?:自己|我们|咱们|大家|我){_MORE}|(?:千万)?(?:不要|别)(?:忘记了?|忘了?)|记得|叫醒我"
@@ -61,7 +61,7 @@ _CALLED: Final = re.compile(rf"(?:{CALL})(?:{_LINK}|[在于要])*$")
 _CLOSING_POLITE: Final = re.compile(rf"(?:{_POLITE}|{_LINK})$")
 _END: Final = re.compile(rf"(?:{_TAIL}|{_LINK})$")
 _GAP: Final = re.compile(
-    rf"(?:{_LINK}|[()的在于从自是和及与跟]|每逢|(?:at|on)(?![a-z])|{_ABOUT}|约|准时|那天|当天|开始|起|的?时候?|就|都|再|请)*+"
+    rf"(?:{_LINK}|[()的在于从自是和及与跟吧]|每逢|(?:at|on)(?![a-z])|{_ABOUT}|约|准时|那天|当天|开始|起|的?时候?|就|都|再|请)*+"
     rf"(?P<call>(?:(?:{_POLITE})*+(?:{CALL}))?)(?:{_LINK}|[(在于是]|请|{_ABOUT})*+"
 )
 _LONGEST: Final = 24
