@@ -7,7 +7,7 @@ import msgspec
 from dragoman.when.english import amounts, clocks, dates
 from dragoman.when.english.pieces import Piece, Time
 from dragoman.when.english.tokens import Words
-from dragoman.when.english.vocabulary import DETERMINERS, RELATIVE
+from dragoman.when.english.vocabulary import DETERMINERS, PARTS, RELATIVE
 from dragoman.when.spec import Amount
 
 _SAME_TIME: Final[dict[tuple[str, ...], Amount]] = {
@@ -71,7 +71,7 @@ def _from_clock(words: Words, start: int, found: tuple[tuple[Amount, ...], int])
     after, end = found
     hence = end + 2 if words.word(end) == "prior" else end + 1
     named = hence + 1 if words.word(hence) in DETERMINERS else hence
-    timed = clocks.clock(words, named)
+    timed = clocks.clock(words, named) or _noon(words, named)
     minutes = int(amounts.elapsed(after).total_seconds() // 60)
     if timed is None or not timed.times or not minutes:
         led = words.word(start - 1) in {"me", "us", "reminder", "alarm", "up"}
@@ -81,6 +81,12 @@ def _from_clock(words: Words, start: int, found: tuple[tuple[Amount, ...], int])
         timed.times[0],
         minutes * (1 if words.word(end) == "after" else -1),
     )
+
+
+def _noon(words: Words, index: int) -> Piece | None:
+    """Read "noon" after "before", whatever follows it."""
+    part = PARTS.get(words.word(index), "")
+    return Piece(start=index, end=index + 1, times=(clocks.named(part),)) if part in {"noon", "midnight"} else None
 
 
 def _early(words: Words, start: int, found: tuple[tuple[Amount, ...], int]) -> Piece:
