@@ -1,8 +1,12 @@
 """What all tests share: a clock that stands still, properties that are the same in every run, and no skip in CI."""
 
 import os
-from collections.abc import Generator
+import secrets
+import socket
+from collections.abc import AsyncIterator, Generator
+from urllib.parse import urlsplit
 
+import asyncpg
 import hypothesis
 import pytest
 
@@ -15,6 +19,22 @@ hypothesis.settings.load_profile("dragoman")
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+async def database() -> AsyncIterator[str]:
+    """A schema of its own on the server at hand; the test is skipped when none answers."""
+    url = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
+    place, schema = urlsplit(url), f"t{secrets.token_hex(6)}"
+    try:
+        socket.create_connection((place.hostname or "127.0.0.1", place.port or 5432), 2).close()
+    except OSError as error:
+        pytest.skip(f"no PostgreSQL at {place.hostname}:{place.port or 5432} (set TEST_POSTGRES): {error.strerror}")
+    connection = await asyncpg.connect(url)
+    await connection.execute(f"CREATE SCHEMA {schema}")
+    yield f"{url}?search_path={schema}"
+    await connection.execute(f"DROP SCHEMA {schema} CASCADE")
+    await connection.close()
 
 
 @pytest.hookimpl(wrapper=True)

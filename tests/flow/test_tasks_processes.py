@@ -5,14 +5,11 @@ import contextlib
 import datetime as dt
 import os
 import random
-import secrets
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import apsw
 import asyncpg
@@ -184,22 +181,6 @@ async def test_a_signal_makes_it_read_the_tasks_again(tmp_path: Path) -> None:
         await until(lambda: len(simulator.sent) >= 2)
 
     assert without_gap(moments(simulator))
-
-
-@pytest.fixture
-async def database() -> AsyncIterator[str]:
-    """A schema of its own on the server at hand; the test is skipped when none answers."""
-    url = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
-    place, schema = urlsplit(url), f"t{secrets.token_hex(6)}"
-    try:
-        socket.create_connection((place.hostname or "127.0.0.1", place.port or 5432), 2).close()
-    except OSError as error:
-        pytest.skip(f"no PostgreSQL at {place.hostname}:{place.port or 5432} (set TEST_POSTGRES): {error.strerror}")
-    connection = await asyncpg.connect(url)
-    await connection.execute(f"CREATE SCHEMA {schema}")
-    yield f"{url}?search_path={schema}"
-    await connection.execute(f"DROP SCHEMA {schema} CASCADE")
-    await connection.close()
 
 
 async def asked(database: str, statement: str) -> list[Any]:

@@ -2,15 +2,11 @@
 
 import asyncio
 import contextlib
-import os
-import secrets
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
-import asyncpg
 import pytest
 
 from dragoman.testing.process import Service, configuration
@@ -21,22 +17,6 @@ from dragoman.wire import Http
 PUBLIC = "https://bot.example.org"
 CALLBACK = f"{PUBLIC}/oauth/bench/callback"
 KEY = "an encryption key that both of the replicas have"
-
-
-@pytest.fixture
-async def database() -> AsyncIterator[str]:
-    """A schema of its own on the server at hand; the test is skipped when none answers."""
-    url = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
-    place, schema = urlsplit(url), f"t{secrets.token_hex(6)}"
-    try:
-        socket.create_connection((place.hostname or "127.0.0.1", place.port or 5432), 2).close()
-    except OSError as error:
-        pytest.skip(f"no PostgreSQL at {place.hostname}:{place.port or 5432} (set TEST_POSTGRES): {error.strerror}")
-    connection = await asyncpg.connect(url)
-    await connection.execute(f"CREATE SCHEMA {schema}")
-    yield f"{url}?search_path={schema}"
-    await connection.execute(f"DROP SCHEMA {schema} CASCADE")
-    await connection.close()
 
 
 @contextlib.asynccontextmanager

@@ -240,13 +240,14 @@ async def _replies(context: Context, event: int, deadline: float) -> tuple[Seque
     """Take the replies that nobody was given yet; returns them, and what the answer consists of.
 
     While they are under way elsewhere, nobody knows whether they arrive: they are waited for. To answer nevertheless
-    would give them twice, should they be sent again. When the time is up, raises `StoreAway`: the caller asks again.
+    would give them twice, should they be sent again. When the time is up, or the service stops, raises `StoreAway`: the
+    caller asks again.
     """
     while not (fresh := await context.store.reply(event)):
         given = await context.store.replies(event)
         if not any(delivery.until for delivery in given):
             return (), given
-        if context.clock() > deadline:
+        if context.stopping.is_set() or context.clock() > deadline:
             raise StoreAway("the replies are under way elsewhere")
         await asyncio.sleep(LOOK_AGAIN)
     return fresh, fresh

@@ -17,6 +17,7 @@ from dragoman.errors import PluginError
 from dragoman.model import Event, setting
 from dragoman.plugins import phrases, rulebook
 from dragoman.text import templates
+from dragoman.when import names
 
 SHIPPED: Final = Path(__file__).with_name("rules.yaml")
 LOOK_SECONDS: Final = 2.0
@@ -151,34 +152,9 @@ def stamp_of(path: Path) -> Stamp:
     return status.st_mtime_ns, status.st_size
 
 
-WEEKDAYS: Final = (
-    ("Monday", "星期一"),
-    ("Tuesday", "星期二"),
-    ("Wednesday", "星期三"),
-    ("Thursday", "星期四"),
-    ("Friday", "星期五"),
-    ("Saturday", "星期六"),
-    ("Sunday", "星期日"),
-)
-MONTHS: Final = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
-
-
 def _date_en(day: dt.datetime) -> str:
-    return f"{WEEKDAYS[day.weekday()][0]}, {day.day} {MONTHS[day.month - 1]} {day.year}"
+    return f"{names.WEEKDAYS['en'][day.weekday()]}, {day.day} {names.MONTHS[day.month - 1]} {day.year}"
 
 
 def _date_zh(day: dt.datetime) -> str:
-    return f"{day.year}年{day.month}月{day.day}日 {WEEKDAYS[day.weekday()][1]}"
+    return f"{day.year}年{day.month}月{day.day}日 {names.WEEKDAYS['zh'][day.weekday()]}"
