@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from dragoman.model import Message
+from dragoman.engine.handler import MessageHandler
+from dragoman.engine.turn import NoWorld
+from dragoman.model import Message, Say, Schedule
 from dragoman.plugins import remind
 from dragoman.testing.clock import FakeClock
 from dragoman.testing.play import play
@@ -712,3 +714,22 @@ async def test_what_came_just_now_is_called_for_again_in_chinese() -> None:
 
 async def test_hong_kong_asks_in_its_own_words() -> None:
     assert await said(await at_home(), "聽晚八點提我食藥") == "好的，明天 11月27日 星期五 20:00：食藥"
+
+
+class Deaf(NoWorld):
+    """The world of a chat in which nobody can be spoken to unasked."""
+
+    def unreachable(self) -> str:
+        return "nobody would ever ask for it"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"), [("remind me in 10 minutes to stretch", "cannot remind you"), ("半小时后叫我", "没法")]
+)
+async def test_where_it_can_only_answer_it_promises_no_reminder(text: str, answer: str) -> None:
+    bot = MessageHandler([remind.plugin], world=Deaf(), clock=lambda: 1_800_000_000.0)
+
+    turn = await bot.turn(text)
+
+    assert [answer in effect.message.text for effect in turn.effects if isinstance(effect, Say)] == [True]
+    assert not any(isinstance(effect, Schedule) for effect in turn.effects)

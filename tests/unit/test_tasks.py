@@ -18,6 +18,10 @@ ACCOUNT = """
 [accounts.team]
 platform = "webhook"
 token = "a-token"
+callback_url = "https://example.com/callback"
+[accounts.deaf]
+platform = "webhook"
+token = "another-token"
 """
 PLUGIN = """
 from dragoman import Plugin, Turn
@@ -89,6 +93,7 @@ def test_each_thing_that_a_task_can_do_is_accepted(tmp_path: Path) -> None:
         ({**SAY, "call": "https://example.com"}, "tasks.t0.call: stands beside say, and a task does one thing"),
         ({"every": "1h", "say": "x"}, 'tasks.t0.to: is required and missing (name where to speak: to = ["ACCOUNT/'),
         ({**SAY, "to": ["teem/c1"]}, "tasks.t0.to: there is no account 'teem' (did you mean team?)"),
+        ({**SAY, "to": ["deaf/c1"]}, "tasks.t0.to: the webhook has no callback_url"),
         ({**SAY, "to": ["-/c1"]}, "tasks.t0.to: there is no account '-'"),
         ({**SAY, "to": ["team"]}, 'tasks.t0.to: a place is "ACCOUNT/CHANNEL", or a table with account, channel, wo'),
         ({**SAY, "to": [{"account": "team", "chanel": "c"}]}, "tasks.t0.to: chanel is not a setting of a place (did"),

@@ -87,6 +87,9 @@ class World(Protocol):
     async def timers(self, person: str) -> Sequence[Timer]:
         """List a person's timers, the next one first."""
 
+    def unreachable(self) -> str:
+        """Say why nothing can be said later in the turn's conversation, unasked; empty when it can."""
+
 
 class NoWorld:
     """The world of a turn without a store: nothing was said, nothing is remembered, nothing can be fetched."""
@@ -116,6 +119,10 @@ class NoWorld:
     async def timers(self, person: str) -> Sequence[Timer]:
         """Return nothing."""
         return ()
+
+    def unreachable(self) -> str:
+        """Return nothing."""
+        return ""
 
 
 class Turn:
@@ -310,6 +317,11 @@ class Turn:
     async def timers(self) -> Sequence[Timer]:
         """List this person's timers, of all plugins and conversations, the next one first."""
         return await self._world.timers(self.person)
+
+    @property
+    def unreachable(self) -> str:
+        """Why a timer of this conversation could say nothing here, where nobody asks; empty when it can."""
+        return self._world.unreachable()
 
     @property
     def late(self) -> float:

@@ -19,7 +19,7 @@ from dragoman import config
 from dragoman.config import Document
 from dragoman.engine.plugin import Loaded, parameters
 from dragoman.engine.turn import TIMER, Calling
-from dragoman.errors import ConfigError
+from dragoman.errors import ConfigError, Unreachable
 from dragoman.flow.account import INSIDE, Account
 from dragoman.flow.client import Refer, referred
 from dragoman.model import Address, Event, Missed, Overlap, Sender, Timer, setting
@@ -218,13 +218,27 @@ def _where(task: Task, around: Surroundings) -> Iterator[Problem]:
     if len(set(task.to)) < len(task.to):
         yield "to", "names a place twice", ""
     for target in task.to:
-        if target.account in around.off:
-            continue
-        account = around.account(target.account)
-        if account is None or account.name == INSIDE:
-            yield "to", f"there is no account {target.account!r}", config.nearest(target.account, around.accounts)
-        elif "say" not in account.adapter.capabilities.actions:
-            yield "to", f"{account.platform} cannot say anything", ""
+        if target.account not in around.off:
+            yield from _target(target, task, around)
+
+
+def _target(target: Target, task: Task, around: Surroundings) -> Iterator[Problem]:
+    account = around.account(target.account)
+    if account is None or account.name == INSIDE:
+        yield "to", f"there is no account {target.account!r}", config.nearest(target.account, around.accounts)
+    elif "say" not in account.adapter.capabilities.actions:
+        yield "to", f"{account.platform} cannot say anything", ""
+    elif (task.say or task.ask) and (reason := _unreachable(account, target)):
+        yield "to", reason, ""
+
+
+def _unreachable(account: Account, target: Target) -> str:
+    """Say why nobody can be spoken to at a place without having asked; empty when they can."""
+    try:
+        account.adapter.unasked(_address(target))
+    except Unreachable as error:
+        return str(error)
+    return ""
 
 
 def _webhook(task: Task, refer: Refer) -> Iterator[Problem]:
@@ -330,6 +344,10 @@ def timer_name(task: str, place: Target) -> str:
     return f"task/{task}/{place.account}/{workspace}{quote(place.channel, safe='')}{thread}"
 
 
+def _address(place: Target) -> Address:
+    return Address(account=place.account, workspace=place.workspace, channel=place.channel, thread=place.thread)
+
+
 def _event(task: Task, place: Target, account: Account) -> Event:
     return Event(
         key="",  # each fire has its own
@@ -337,7 +355,7 @@ def _event(task: Task, place: Target, account: Account) -> Event:
         account=account.name,
         platform=account.platform,
         conversation=account.adapter.place(place.channel, workspace=place.workspace, thread=place.thread),
-        address=Address(account=account.name, workspace=place.workspace, channel=place.channel, thread=place.thread),
+        address=_address(place),
         sender=Sender(id=""),
         value=msgspec.to_builtins(calling_of(task)),
     )

@@ -10,7 +10,16 @@ import msgspec
 from dragoman import telemetry
 from dragoman.engine import route
 from dragoman.engine.turn import TIMER, Turn
-from dragoman.errors import ConfigError, LostLease, MediaRefused, PluginError, StoreAway, StoreError, Unstorable
+from dragoman.errors import (
+    ConfigError,
+    LostLease,
+    MediaRefused,
+    PluginError,
+    StoreAway,
+    StoreError,
+    Unreachable,
+    Unstorable,
+)
 from dragoman.flow import pressure, retry
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context, freed
@@ -331,6 +340,14 @@ class _World:
     async def memory(self, person: str, key: str) -> Any:
         """Read what is remembered of a person."""
         return await self._context.store.memory(person, key)
+
+    def unreachable(self) -> str:
+        """Say why nothing can be said later in this conversation, unasked."""
+        try:
+            self._account.adapter.unasked(self._stored.event.address)
+        except Unreachable as error:
+            return str(error)
+        return ""
 
     async def timers(self, person: str) -> Sequence[Timer]:
         """List a person's timers."""

@@ -17,6 +17,8 @@ async def settle(turn: Turn, draft: Draft, placed: Placed) -> None:
     mine = await people.reminders(turn)
     if draft.timer:
         _move(turn, draft, placed, zone, next((timer for timer in mine if timer.name == draft.timer), None))
+    elif turn.unreachable:
+        turn.say(word("unreachable", draft.language))
     elif len(mine) >= turn.settings.most:
         turn.say(word("full", draft.language, most=turn.settings.most))
     else:

@@ -41,6 +41,10 @@ TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "You have {most} reminders already, that is as many as I keep. Cancel one first: my reminders",
         "zh": "你已经有 {most} 个提醒，达到上限了。请先取消一个，发送：我的提醒",
     },
+    "unreachable": {
+        "en": "I can only answer here, not write to you by myself, so I cannot remind you in this chat.",
+        "zh": "在这里我只能回复，不能主动给你发消息，所以没法在这个对话里提醒你。",
+    },
     "list": {"en": "Your reminders:", "zh": "你的提醒："},
     "none": {
         "en": "You have no reminders. Say for example: remind me tomorrow at 9:00 to call mum",
