@@ -5,7 +5,7 @@ import dataclasses
 from typing import Final
 
 from dragoman import telemetry
-from dragoman.errors import DragomanError
+from dragoman.errors import DragomanError, StoreError
 from dragoman.flow.context import Context
 from dragoman.flow.media import MediaStore
 from dragoman.store.base import SEND_LEASE
@@ -28,6 +28,14 @@ class Keep:
     messages: float = 90 * DAY
     raw: float = 7 * DAY
     media: float = 7 * DAY
+
+
+async def appear(context: Context, roles: str) -> None:
+    """Say for the first time that this replica lives, before anybody is told that it has started."""
+    try:
+        await context.store.beat(roles)
+    except StoreError as away:
+        log.warning("beat.failed", reason=str(away))  # `beat` says it in a moment
 
 
 async def beat(context: Context, roles: str) -> None:

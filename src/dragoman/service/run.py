@@ -42,6 +42,7 @@ async def run(
     stop = stop or asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         house = await stack.enter_async_context(opened(installation, roles))
+        await tick.appear(house.context, ",".join(roles))
         await house.attendants.schedule()
         doors = _doors(stack, house, installation, roles, public=announce is not None)
         if announce is not None:
