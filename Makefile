@@ -55,7 +55,7 @@ faults-all: develop ## All faults, the long ones too, by FAULT_ROUNDS random sch
 	$(BIN)/python -m tests.faults --long --times $${FAULT_ROUNDS:-3} $(ARGS)
 
 lock: develop ## Lock the dependencies again, with hashes
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/base.txt
+	$(BIN)/uv pip compile pyproject.toml -c requirements/limits.in --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/base.txt
 	$(BIN)/uv pip compile requirements/build.in --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/build.txt
 	$(BIN)/uv pip compile pyproject.toml --group test --group check -c requirements/base.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/dev.txt
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import typer
 
 from dragoman import adapters, cli, plugins
-from dragoman.config import AccountSettings, Retention, Settings
+from dragoman.config import AccountSettings, Settings
 from dragoman.flow.task import Task
 from dragoman.model import Secret
 
@@ -24,6 +24,14 @@ literal, `env:NAME` or `file:PATH` (relative to the file), or a list of them dur
 given by environment: `DRAGOMAN_PORT`, `DRAGOMAN_RETENTION__RAW`, `DRAGOMAN_ACCOUNTS__SUPPORT__BOT_TOKEN`.
 `dragoman config schema` prints this page as JSON Schema.
 """
+
+
+TABLES = {
+    field.name: field
+    for field in dataclasses.fields(Settings)
+    if dataclasses.is_dataclass(typing.cast("Any", field.default))
+}
+"""The settings that are tables of their own."""
 
 
 def kind_of(hint: Any) -> str:
@@ -67,10 +75,12 @@ def table(kind: Any, leave_out: Iterable[str] = ()) -> str:
 
 def settings_page() -> str:
     """Write the reference of all settings."""
+    hints = typing.get_type_hints(Settings)
+    tables = {name: f"{field.metadata['help']}\n\n{table(hints[name])}" for name, field in TABLES.items()}
     parts = [
         SETTINGS_INTRODUCTION,
-        "## The service\n\n" + table(Settings, ("retention",)),
-        "## `[retention]`\n\n" + table(Retention),
+        "## The service\n\n" + table(Settings, tables),
+        *(f"## `[{name}]`\n\n{tables[name]}" for name in tables),
         "## `[accounts.NAME]`, whatever the platform\n\n" + table(AccountSettings),
     ]
     parts.append("## `[tasks.NAME]`, [recurring tasks](../how-to/schedule-tasks.md)\n\n" + table(Task))

@@ -53,6 +53,44 @@ class Cache:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """A place in object storage; what is left out comes from the environment, as the cloud's own tools have it."""
+
+    url: str = setting(
+        "s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://ACCOUNT/CONTAINER/PREFIX, or the path of a folder (empty: none).",
+        default="",
+    )
+    endpoint: str = setting("Address of an S3-protocol server that is not Amazon's, https://HOST.", default="")
+    region: str = setting("The bucket's region, where the server asks for one.", default="")
+    access_key: Secret = setting("Name of the access key.", default=Secret())
+    secret_key: Secret = setting("The access key's secret.", default=Secret())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Archive(Bucket):
+    """Conversations in object storage."""
+
+    compress: bool = setting("Compress every file.", default=False)
+    key: Secret = setting(
+        "Encrypt every file under this key, of 32 characters or more (empty: do not).", default=Secret()
+    )
+    days: int = setting("Days to keep a file (0: for ever).", default=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Backup(Bucket):
+    """The second copy of the store: snapshots, and a log of every change since."""
+
+    key: Secret = setting(
+        "Encrypt the backup under this key, of 32 characters or more (empty: do not).", default=Secret()
+    )
+    seconds: float = setting("Seconds between two parts of the log: what is lost with the disk, at most.", default=5.0)
+    snapshot_hours: float = setting("Hours between two snapshots.", default=6.0)
+    days: int = setting("Days back to which the store can be restored.", default=14)
+    drill_days: float = setting("Days between two drills: restore, check and count (0: none).", default=7.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of the whole service."""
 
@@ -102,6 +140,9 @@ class Settings:
         "Messages that may wait; beyond that platforms are asked to come back later.", default=50_000
     )
     retention: Retention = setting("How long things are kept.", default=Retention())
+    archive: Archive = setting("Conversations in object storage.", default=Archive())
+    backup: Backup = setting("The second copy of the store, in object storage.", default=Backup())
+    backup_copy: Bucket = setting("The third copy: another bucket, in another region.", default=Bucket())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,10 @@ DragomanError
 ├── TaskRefused        a recurring task cannot be changed in this way
 ├── MediaRefused       a file that may not be fetched or is too large
 ├── Unreachable        no message that answers nothing can go to this address
+├── ArchiveError
+│   ├── ArchiveAway    object storage does not answer, or refuses: try again later
+│   ├── ArchiveMissing there is no such object, or nothing to restore from
+│   └── ArchiveDamaged an object is not what was written
 └── StoreError
     ├── StoreAway      the store cannot commit now: 503, the platform retries
     │   └── Crowded    too much of one conversation waits; nothing of it was accepted
@@ -113,6 +117,22 @@ class MediaRefused(DragomanError):
 
 class Unreachable(DragomanError):
     """A message that answers nothing cannot go to this address; says why."""
+
+
+class ArchiveError(DragomanError):
+    """Object storage, or what is kept there, cannot serve."""
+
+
+class ArchiveAway(ArchiveError):
+    """Object storage does not answer, or refuses; it may do so later."""
+
+
+class ArchiveMissing(ArchiveError):
+    """There is no such object."""
+
+
+class ArchiveDamaged(ArchiveError):
+    """An object's bytes are not those that were written."""
 
 
 class StoreError(DragomanError):

@@ -106,6 +106,11 @@ BOUNDS: Final = {
     "retention.messages": (config.LEAST_DAYS, 36_500),
     "retention.raw": (0, 36_500),
     "retention.media": (0, 36_500),
+    "archive.days": (0, 36_500),
+    "backup.seconds": (0.5, 600),
+    "backup.snapshot_hours": (0.01, 720),
+    "backup.days": (1, 3_650),
+    "backup.drill_days": (0, 365),
 }
 """The least and the most of each number."""
 
