@@ -27,8 +27,10 @@ from dragoman.store.base import (
     Wake,
 )
 from dragoman.store.disk import Disk
+from dragoman.store.pages import Mark
 from dragoman.store.sqlite import inbox, opening, outbox, upkeep
 from dragoman.store.sqlite.broadcasts import SqliteBroadcasts
+from dragoman.store.sqlite.pages import Followed, SqlitePages
 from dragoman.store.sqlite.reader import SqliteReader
 from dragoman.store.sqlite.statements import one
 from dragoman.store.sqlite.timers import SqliteTimers
@@ -60,6 +62,7 @@ class SqliteStore:
         self.broadcasts = SqliteBroadcasts(writer, reader, clocks, self._hints["deliver"].set)
         self._finishing: dict[int, set[asyncio.Future[None]]] = {}
         self._suspect = ""
+        self.pages: SqlitePages | None = None
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.most_waiting = 50_000
         self.most_pending = MOST_PENDING
@@ -72,10 +75,11 @@ class SqliteStore:
         clock: Callable[[], float],
         disk: Disk | None = None,
         wall: Callable[[], float] | None = None,
+        follow: Mark | None = None,
     ) -> Self:
         """Open or create the file; `clock` gives epoch seconds that never jump. `disk` is watched for room.
 
-        Timers go by `wall` (without one: by `clock`).
+        Timers go by `wall` (without one: by `clock`). With `follow` its changes are told by `pages`, from that mark on.
 
         Raises `StoreLocked` when a service runs on it, `StoreDamaged`, or `StoreAway`.
         """
@@ -84,6 +88,7 @@ class SqliteStore:
             disk.relieve_if_cramped()
         try:
             connection = await asyncio.to_thread(opening.connect, database)
+            followed = None if follow is None else Followed(connection, database, follow)
             opening.prepare(connection, database, clock())
             reader = SqliteReader(database, clock)
         except StoreError:
@@ -91,13 +96,14 @@ class SqliteStore:
             raise
         relieve = disk.relieve if disk is not None else None
         store = cls(Writer(connection, asyncio.get_running_loop(), relieve), reader, lock, (clock, wall or clock), disk)
+        store.pages = SqlitePages(store._writer, followed) if followed else None
         store._waiting = one(connection, "waiting_events")
         return store
 
     async def close(self) -> None:
         """Finish what is queued and let the file go."""
         await self.reader.close()
-        await self._writer.close()
+        await self._writer.close(self.pages.close if self.pages else None)
         self._lock.release()
 
     async def accept(

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import apsw
 
-from dragoman.errors import StoreAway
+from dragoman.errors import DragomanError, StoreAway
 
 Q = ParamSpec("Q")
 R = TypeVar("R")
@@ -23,12 +23,21 @@ QUEUE: Final = 20_000
 class Change:
     """A function to run on the writer's connection, and the future that learns its result."""
 
-    __slots__ = ("arguments", "failure", "function", "future", "result")
+    __slots__ = ("arguments", "aside", "failure", "function", "future", "result")
 
-    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], future: asyncio.Future[Any]) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        future: asyncio.Future[Any],
+        *,
+        aside: bool = False,
+    ) -> None:
+        """`aside`: run between two transactions."""
         self.function = function
         self.arguments = arguments
         self.future = future
+        self.aside = aside
         self.result: Any = None
         self.failure: Exception | None = None
 
@@ -58,24 +67,36 @@ class Writer:
         **_: Q.kwargs,
     ) -> R:
         """Run a change and wait for its commit; raises what it raised, or `StoreAway`."""
-        if self._closing or not self._thread.is_alive() or self._queue.qsize() >= QUEUE:
-            raise StoreAway("the store is closing" if self._closing else "too many changes wait for the writer")
-        change = Change(function, arguments, self._loop.create_future())
-        self._queue.put(change)
-        result: R = await change.future
+        result: R = await self._queued(Change(function, arguments, self._loop.create_future()))
         return result
 
-    async def close(self) -> None:
-        """Finish what is queued, then end the thread."""
+    async def aside(self, function: Callable[[], R]) -> R:
+        """Run a function in the writer's thread, between two transactions; raises what it raised, or `StoreAway`."""
+        result: R = await self._queued(Change(function, (), self._loop.create_future(), aside=True))
+        return result
+
+    def _queued(self, change: Change) -> asyncio.Future[Any]:
+        if self._closing or not self._thread.is_alive() or self._queue.qsize() >= QUEUE:
+            raise StoreAway("the store is closing" if self._closing else "too many changes wait for the writer")
+        self._queue.put(change)
+        return change.future
+
+    async def close(self, last: Callable[[], None] | None = None) -> None:
+        """Finish what is queued, then end the thread; `last` is called before the connection is closed."""
         self._closing = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+        if last is not None:
+            last()
         self._connection.close()
 
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
             batch = [first, *self._waiting()]
-            self._apply(batch)
+            self._apply([change for change in batch if not change.aside])
+            for change in batch:
+                if change.aside:
+                    _run_aside(change)
             self._loop.call_soon_threadsafe(_answer, batch)
 
     def _waiting(self) -> Iterator[Change]:
@@ -92,7 +113,7 @@ class Writer:
 
     def _apply(self, batch: list[Change]) -> None:
         """Run a batch in one transaction; if one change fails, run each in its own, so that it fails alone."""
-        if self._transact(batch) or len(batch) == 1:
+        if not batch or self._transact(batch) or len(batch) == 1:
             return
         for change in batch:
             self._transact([change])
@@ -122,6 +143,15 @@ class Writer:
                 return self._transact(batch)
             return not changing
         return True
+
+
+def _run_aside(change: Change) -> None:
+    try:
+        change.result = change.function()
+    except apsw.Error as error:
+        change.failure = StoreAway(f"the database refused: {error}")
+    except (DragomanError, OSError) as error:
+        change.failure = error
 
 
 def _answer(batch: list[Change]) -> None:
