@@ -14,6 +14,7 @@ import pytest
 
 from dragoman.adapter import Receipt
 from dragoman.model import Address, Delivery, Event, Message, Say, Sender
+from dragoman.store import postgres, sqlite
 from dragoman.store.base import (
     Accepted,
     Claim,
@@ -26,6 +27,7 @@ from dragoman.store.base import (
     Times,
 )
 from dragoman.store.postgres import PostgresStore
+from dragoman.store.restored import Held, Restoration
 from dragoman.store.sqlite import SqliteStore
 from dragoman.testing.clock import FakeClock
 
@@ -40,6 +42,9 @@ class Database(Protocol):
 
     async def open(self, clock: Callable[[], float]) -> OpenStore:
         """Open the store that is there."""
+
+    async def hold(self, restoration: Restoration) -> Held:
+        """Set aside what waits, as after a restore."""
 
     async def drop(self) -> None:
         """Leave nothing behind."""
@@ -56,6 +61,9 @@ class SqliteFile:
 
     async def open(self, clock: Callable[[], float]) -> OpenStore:
         return await SqliteStore.open(self.path, clock)
+
+    async def hold(self, restoration: Restoration) -> Held:
+        return sqlite.restored.hold(self.path, restoration)
 
     async def drop(self) -> None:
         """Nothing: the test's folder goes as a whole."""
@@ -76,6 +84,9 @@ class PostgresSchema:
         await connection.close()
         url = f"{self.url}?search_path={self.schema}&synchronous_commit=off"
         return await PostgresStore.open(url, clock, given=clock)
+
+    async def hold(self, restoration: Restoration) -> Held:
+        return await postgres.restored.hold(f"{self.url}?search_path={self.schema}", restoration)
 
     async def drop(self) -> None:
         connection = await asyncpg.connect(self.url)

@@ -3,7 +3,7 @@
 import heapq
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,6 +12,10 @@ from dragoman.model import Action, Address, Event, Line, Message, Say, Timer
 from dragoman.store.base import Stage, Stored, Trace
 from dragoman.store.broadcasts import Broadcast, Fate, Recipient, Written, keys, parked
 from dragoman.store.timers import Due, Standing
+
+REDRIVEN: Final = "redriven"
+"""The reason of an event that was put back to work, as the statements write it."""
+RESTORED: Final = "restored: it came before the store was restored from a backup, and may have been answered then"
 
 _encode = msgspec.json.Encoder().encode
 _event = msgspec.json.Decoder(Event).decode
@@ -41,6 +45,18 @@ def read_event(number: int, body: str, received_at: float) -> Stored | None:
     except msgspec.DecodeError:
         return None
     return Stored(id=number, turn=turn_id(event), event=event, received_at=received_at)
+
+
+def obstacle(stored: Stored | None, crashes: int, most: int, reason: str, until: float) -> str:
+    """Say why a conversation's next event is set aside and not handled; empty when it is.
+
+    `reason` is the row's; what happened before `until` (of a restore, 0: none) is handled when it is put back only.
+    """
+    if crashes >= most:
+        return f"the process died {most} times while handling it"
+    if stored is None:
+        return "this release cannot read it"
+    return RESTORED if 0.0 < stored.event.at <= until and reason != REDRIVEN else ""
 
 
 def crowded(most: int) -> str:

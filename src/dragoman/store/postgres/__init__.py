@@ -30,7 +30,7 @@ from dragoman.store.base import (
     Times,
     Wake,
 )
-from dragoman.store.postgres import inbox, opening, outbox, upkeep
+from dragoman.store.postgres import inbox, opening, outbox, restored, upkeep
 from dragoman.store.postgres.bell import Bell, Hint, Light
 from dragoman.store.postgres.broadcasts import PostgresBroadcasts
 from dragoman.store.postgres.ends import Ends
@@ -73,6 +73,7 @@ class PostgresStore:
         self._claims: dict[str, int] = {}
         self._sending: dict[int, int] = {}
         self._suspect = ("", 0.0)
+        self._until = 0.0
         self._waiting = 0
         self._counted = -COUNT
         self._counting: asyncio.Task[None] | None = None
@@ -102,6 +103,7 @@ class PostgresStore:
         try:
             await opening.migrate(pool)
             await store.timers.compare()
+            store._until = await restored.until(pool)
         except StoreError:
             await pool.close()
             raise
@@ -201,7 +203,7 @@ class PostgresStore:
         await self._find_claims()
         now = self._clock()
         try:
-            claims = await inbox.claim(self._pool, limit, self.owner, suspects=self._suspect[1] <= now)
+            claims = await inbox.claim(self._pool, limit, self.owner, self._until, suspects=self._suspect[1] <= now)
         except StoreAway:
             self._lost_claims = True
             raise

@@ -12,7 +12,7 @@ from dragoman.model import Event
 from dragoman.store.base import Accepted, Claim, Handled, Surplus, Times
 from dragoman.store.postgres import schedule
 from dragoman.store.postgres.pool import Collision, Pool, Session, columns
-from dragoman.store.stored import crowded, encode, read_event, read_state
+from dragoman.store.stored import crowded, encode, obstacle, read_event, read_state
 
 Name = tuple[str, str, str]
 """What names a happening: account, kind, key."""
@@ -213,8 +213,11 @@ class Claims(msgspec.Struct):
     suspect: str = ""
 
 
-async def claim(pool: Pool, limit: int, owner: str, *, suspects: bool) -> Claims:
-    """Take conversations; an event that was in flight at two crashes is taken alone of its kind."""
+async def claim(pool: Pool, limit: int, owner: str, until: float, *, suspects: bool) -> Claims:
+    """Take conversations; an event that was in flight at two crashes is taken alone of its kind.
+
+    What happened before `until` is set aside: the store was restored from a backup then (0: it was not).
+    """
     leased: list[Any] = []
     claims = Claims([], [])
     if suspects and (suspect := await pool.rows("claim_suspect", lease=LEASE, owner=owner)):
@@ -230,22 +233,19 @@ async def claim(pool: Pool, limit: int, owner: str, *, suspects: bool) -> Claims
     if far:
         await _bring_up(pool, far)
     for row in leased:
-        await _sort(pool, claims, row, found.get(row[0]))
+        await _sort(pool, claims, row, found.get(row[0]), until)
     return claims
 
 
-async def _sort(pool: Pool, claims: Claims, leased: Any, head: Any) -> None:
+async def _sort(pool: Pool, claims: Claims, leased: Any, head: Any, until: float) -> None:
     """Make a claim of a leased conversation, or set aside what stands in its way."""
     conversation, state, fence, started, errors, _, waited = leased
     stored = read_event(head[1], head[2], head[3]) if head is not None else None
     if head is None:
         await _settle_pending(pool, conversation, fence)
-    elif started >= CRASHES:
+    elif (why := obstacle(stored, started, CRASHES, head[4], until)) or stored is None:
         claims.parked.append(head[1])
-        await _park(pool, conversation, fence, head[1], f"the process died {CRASHES} times while handling it")
-    elif stored is None:
-        claims.parked.append(head[1])
-        await _park(pool, conversation, fence, head[1], "this release cannot read it")
+        await _park(pool, conversation, fence, head[1], why)
     else:
         claims.taken.append(
             Claim(

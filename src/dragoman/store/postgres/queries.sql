@@ -96,10 +96,10 @@ RETURNING c.id, c.state, c.fence, c.started - 1, c.errors, c.head, moment(:now) 
 
 -- name: head_events
 -- Asked after the claim, by a statement of its own: its snapshot sees all that the claimed rows promise.
-SELECT c.id AS conversation, e.id, e.event, e.received_at
+SELECT c.id AS conversation, e.id, e.event, e.received_at, e.reason
 FROM unnest(:conversations::text[], :heads::bigint[]) AS c (id, head)
 CROSS JOIN LATERAL (
-    SELECT id, event, received_at FROM inbox
+    SELECT id, event, received_at, reason FROM inbox
     WHERE conversation = c.id AND inbox.id >= c.head AND status = 'waiting' ORDER BY inbox.id LIMIT 1
 ) AS e;
 
@@ -351,7 +351,7 @@ ON CONFLICT (conversation) DO UPDATE SET waiting = lane.waiting + 1,
     ready_at = CASE WHEN lane.holder IS NULL THEN moment(:now) ELSE lane.ready_at END;
 
 -- name: redrive_event
-UPDATE inbox SET status = 'waiting', reason = '' WHERE id = :id AND status = 'parked' RETURNING conversation, account;
+UPDATE inbox SET status = 'waiting', reason = 'redriven' WHERE id = :id AND status = 'parked' RETURNING conversation, account;
 
 -- name: requeue
 INSERT INTO conversation (id, account, pending, head, ready_at) VALUES (:conversation, :account, 1, :event, moment(:now))

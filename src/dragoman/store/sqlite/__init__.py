@@ -28,7 +28,7 @@ from dragoman.store.base import (
 )
 from dragoman.store.disk import Disk
 from dragoman.store.pages import Mark
-from dragoman.store.sqlite import inbox, opening, outbox, upkeep
+from dragoman.store.sqlite import inbox, opening, outbox, restored, upkeep
 from dragoman.store.sqlite.broadcasts import SqliteBroadcasts
 from dragoman.store.sqlite.pages import Followed, SqlitePages
 from dragoman.store.sqlite.reader import SqliteReader
@@ -62,6 +62,7 @@ class SqliteStore:
         self.broadcasts = SqliteBroadcasts(writer, reader, clocks, self._hints["deliver"].set)
         self._finishing: dict[int, set[asyncio.Future[None]]] = {}
         self._suspect = ""
+        self._until = 0.0
         self.pages: SqlitePages | None = None
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.most_waiting = 50_000
@@ -97,6 +98,7 @@ class SqliteStore:
         relieve = disk.relieve if disk is not None else None
         store = cls(Writer(connection, asyncio.get_running_loop(), relieve), reader, lock, (clock, wall or clock), disk)
         store.pages = SqlitePages(store._writer, followed) if followed else None
+        store._until = restored.until(connection)
         store._waiting = one(connection, "waiting_events")
         return store
 
@@ -135,7 +137,7 @@ class SqliteStore:
 
     async def claim(self, limit: int) -> Sequence[Claim]:
         """Take up to `limit` conversations that have something to do; counts the attempt first."""
-        claims = await self._writer.run(inbox.claim, limit, self._clock())
+        claims = await self._writer.run(inbox.claim, limit, self._until, self._clock())
         self._suspect = claims.suspect or self._suspect
         for event in claims.parked:
             self._finish(event)

@@ -12,7 +12,7 @@ from dragoman.model import Event
 from dragoman.store.base import Accepted, Claim, Handled, Surplus, Times
 from dragoman.store.sqlite import outbox, schedule
 from dragoman.store.sqlite.statements import one, rows, run
-from dragoman.store.stored import crowded, encode, read_event, read_state
+from dragoman.store.stored import crowded, encode, obstacle, read_event, read_state
 
 LEASE: Final = 30.0
 """Seconds that a claim holds without being renewed."""
@@ -94,20 +94,21 @@ class Claims(msgspec.Struct):
     suspect: str = ""
 
 
-def claim(connection: apsw.Connection, limit: int, now: float) -> Claims:
-    """Take conversations; an event that was in flight at two crashes is taken alone of its kind."""
+def claim(connection: apsw.Connection, limit: int, until: float, now: float) -> Claims:
+    """Take conversations; an event that was in flight at two crashes is taken alone of its kind.
+
+    What happened before `until` is set aside: the store was restored from a backup then (0: it was not).
+    """
     ready = rows(connection, "suspect", now=now)
     ready += rows(connection, "ready", now=now, limit=limit - len(ready))
     claims = Claims([], [])
     for conversation, state, fence, started, errors, head, ready_at in ready:
         row = one(connection, "head_event", conversation=conversation, head=head)
+        stored = read_event(*row[:3]) if row is not None else None
         if row is None:
             run(connection, "nothing_pending", conversation=conversation)
-        elif started >= CRASHES:
-            _park_head(connection, conversation, row[0], f"the process died {CRASHES} times while handling it", now)
-            claims.parked.append(row[0])
-        elif (stored := read_event(*row)) is None:
-            _park_head(connection, conversation, row[0], "this release cannot read it", now)
+        elif (why := obstacle(stored, started, CRASHES, row[3], until)) or stored is None:
+            _park_head(connection, conversation, row[0], why, now)
             claims.parked.append(row[0])
         else:
             run(connection, "lease_conversation", conversation=conversation, until=now + LEASE, event=row[0])

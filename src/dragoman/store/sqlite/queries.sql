@@ -56,7 +56,7 @@ UPDATE conversation SET ready_at = :until, because = 'leased', fence = fence + 1
 WHERE id = :conversation;
 
 -- name: head_event
-SELECT id, event, received_at FROM inbox
+SELECT id, event, received_at, reason FROM inbox
 WHERE conversation = :conversation AND id >= :head AND status = 'waiting' ORDER BY id LIMIT 1;
 
 -- name: nothing_pending
@@ -250,7 +250,7 @@ SELECT account, raw FROM parked WHERE id = :id;
 DELETE FROM parked WHERE id = :id RETURNING account;
 
 -- name: redrive_event
-UPDATE inbox SET status = 'waiting', reason = '' WHERE id = :id AND status = 'parked' RETURNING conversation, account;
+UPDATE inbox SET status = 'waiting', reason = 'redriven' WHERE id = :id AND status = 'parked' RETURNING conversation, account;
 
 -- name: requeue
 INSERT INTO conversation (id, account, pending, head, ready_at) VALUES (:conversation, :account, 1, :event, :now)
