@@ -113,6 +113,24 @@ disk_free = Gauge(
     "Bytes that are free where the SQLite file is.",
     registry=REGISTRY,
 )
+restorable_age = Gauge(
+    "dragoman_backup_restorable_age_seconds",
+    "Age of the newest moment to which a copy of the store can be restored.",
+    ["copy"],
+    registry=REGISTRY,
+)
+drilled_at = Gauge(
+    "dragoman_backup_drilled_timestamp_seconds",
+    "When the last drill succeeded, in epoch seconds, by the copies that it restored from.",
+    ["copy"],
+    registry=REGISTRY,
+)
+backup_failures = Counter(
+    "dragoman_backup_failures_total",
+    "Rounds that failed, by what they were for: first, second, prune, drill.",
+    ["part"],
+    registry=REGISTRY,
+)
 log_lines_lost = Counter(
     "dragoman_log_lines_lost_total",
     "Log lines that could not be written.",

@@ -258,6 +258,41 @@ async def test_each_copy_alone_restores_and_together_they_mend_one_another(
     assert (done.broken, await keys(tmp_path / "both.db")) == ("", everything)
 
 
+@pytest.mark.parametrize("named", [True, False])
+async def test_only_what_is_new_is_copied(bot: Bot, second: Bucket, named: bool) -> None:
+    mirror = Mirror(bot.bucket, second, bot.clock)
+
+    async def copied() -> int:
+        return await mirror.sync(bot.clock(), bot.shipper.generation if named else "")
+
+    await bot.ship("k1")
+    await bot.ship("k2")
+    assert (await copied(), await copied()) == (3, 0)
+    await bot.ship("k3")
+    assert (await copied(), await copied()) == (1, 0)
+    await bot.shipper.snapshot()
+    assert (await copied(), await copied()) == (2, 0)
+    assert {entry.path async for entry in second.list("")} == {entry.path async for entry in bot.bucket.list("")}
+
+
+async def test_a_second_bucket_that_was_away_is_brought_up_without_a_gap(
+    bot: Bot, second: Bucket, tmp_path: Path
+) -> None:
+    flaky = Flaky(second._store, second.name)
+    mirror = Mirror(bot.bucket, flaky, bot.clock)
+    await bot.ship("k1")
+    await mirror.sync(bot.clock(), bot.shipper.generation)
+    for number in range(2, 5):
+        await bot.ship(f"k{number}")
+    flaky.deaf = 1
+    with pytest.raises(ArchiveAway):
+        await mirror.sync(bot.clock(), bot.shipper.generation)
+    assert await mirror.sync(bot.clock(), bot.shipper.generation)
+
+    await restored(bot, tmp_path / "again.db", second)
+    assert await keys(tmp_path / "again.db") == {"k1", "k2", "k3", "k4"}
+
+
 async def test_a_snapshot_that_is_not_whole_is_none(bot: Bot, tmp_path: Path) -> None:
     await bot.ship("k1")
     await bot.ship("k2")

@@ -21,6 +21,7 @@ app = typer.Typer(
 def commands() -> typer.Typer:
     """Return the application with every command."""
     from dragoman.cli import (  # noqa: PLC0415 - they import us
+        backup,
         bench,
         broadcast,
         chat,
@@ -35,7 +36,21 @@ def commands() -> typer.Typer:
         version,
     )
 
-    for module in (run, chat, tasks, broadcast, config, mend, install, remind, store, conformance, bench, version):
+    for module in (
+        run,
+        chat,
+        tasks,
+        broadcast,
+        config,
+        mend,
+        install,
+        remind,
+        store,
+        backup,
+        conformance,
+        bench,
+        version,
+    ):
         module.register(app)
     return app
 

@@ -18,13 +18,15 @@ Configuration = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def load(data: str | None, configuration: str | None, *, create: bool = False, **overrides: Any) -> "Installation":
+def load(
+    data: str | None, configuration: str | None, *, create: bool = False, bare: bool = False, **overrides: Any
+) -> "Installation":
     """Read the installation that the options and the environment name; raises `ConfigError`.
 
-    `create` writes the first configuration where there is none.
+    Where there is no configuration `create` writes the first one, and `bare` goes on with the environment alone.
     """
     from dragoman.service import installation  # noqa: PLC0415 - `--help` does not need it
 
     return installation.load(
-        data=data, configuration=configuration, environ=os.environ, overrides=overrides, create=create
+        data=data, configuration=configuration, environ=os.environ, overrides=overrides, create=create, bare=bare
     )

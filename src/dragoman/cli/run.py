@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from dragoman.service.installation import Installation
 
 
+HELD = """Dragoman is held: it takes nothing in and sends nothing. Stop it with Ctrl-C.
+
+  Health     http://{address}/health/live
+  Look       dragoman parked, dragoman trace ID; dragoman redrive ID puts back what is to be done after all
+  Connect    nothing: start without --held for that
+"""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command()(run)
@@ -29,6 +37,9 @@ def run(
     role: Annotated[
         str, typer.Option(help="all, or what this process does: gateway, engine, connector (with commas between).")
     ] = "all",
+    held: Annotated[
+        bool, typer.Option("--held", help="Open everything, but take nothing in and send nothing: look at a restore.")
+    ] = False,
 ) -> None:
     """Start the bot and run until Ctrl-C or SIGTERM.
 
@@ -45,11 +56,11 @@ def run(
         _arm(spec)
 
     def announce(house: "House", address: str) -> None:
-        sys.stdout.write(greeting(installation, house, address))
+        sys.stdout.write(HELD.format(address=address) if held else greeting(installation, house, address))
         sys.stdout.flush()
 
     async def run_to_the_end() -> None:
-        await service.run(installation, announce=announce, roles=roles)
+        await service.run(installation, announce=announce, roles=roles, held=held)
         sys.stdout.flush()
         os._exit(0)  # everything is stored and closed: a plugin's thread that still runs must not hold the exit back
 

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 
+from dragoman.archive.backup.keep import Keeper
 from dragoman.engine.plugin import Loaded
 from dragoman.flow.account import Accounts
 from dragoman.flow.client import Client
@@ -59,6 +60,8 @@ class Context:
     skew: SkewWatch = dataclasses.field(default_factory=SkewWatch)
     plugins: tuple[Loaded, ...] = ()
     """All plugins that are loaded, in whichever order an account has them."""
+    keeper: Keeper | None = None
+    """What keeps the copies of the store, where it is kept from here."""
     book: Book = dataclasses.field(default_factory=Book)
     """The tasks that the configuration has."""
 

@@ -27,6 +27,7 @@ from dragoman.flow.transport.local import Hub
 from dragoman.flow.transport.mail import MailTransport
 from dragoman.flow.vault import Vault
 from dragoman.model import Secret
+from dragoman.service import backup
 from dragoman.service.attend import Attendants
 from dragoman.service.installation import Installation, load_accounts, load_plugins, load_tasks
 from dragoman.service.stores import open_cache, open_store
@@ -101,11 +102,12 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
     settings = installation.settings
     installation.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     steady, disk = SteadyClock(), Disk(installation.data)
-    loaded = load_plugins(installation)
+    loaded, places = load_plugins(installation), backup.buckets(installation)
     tasks = load_tasks(installation, load_accounts(installation, loaded), loaded)  # refused before anything is opened
     async with contextlib.AsyncExitStack() as stack:
         store = await open_store(installation, steady, disk, WallClock(steady))
-        stack.push_async_callback(store.close)
+        keeper = backup.keeper(installation, store, places)
+        stack.push_async_callback(backup.close, store, keeper)
         store.most_waiting = settings.most_waiting
         caches = await open_cache(stack, installation, store)
         running = {name: await _enter(stack, installation, plugin) for name, plugin in loaded.items()}
@@ -133,6 +135,7 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
             pacer=Pacer(store if isinstance(store, Shared) else None, caches.buckets),
             plugins=tuple(running.values()),
             book=Book(tasks),
+            keeper=keeper,
         )
         attendants = Attendants(context, installation, running, listening="connector" in roles)
         yield House(context=context, hub=hub, media=media, guard=_guard(installation), attendants=attendants)

@@ -65,17 +65,20 @@ def load(
     environ: Mapping[str, str],
     overrides: Mapping[str, Any],
     create: bool = True,
+    bare: bool = False,
 ) -> Installation:
     """Read an installation; if it has no configuration, write its first, or (`create=False`) say so.
+
+    `bare`: go on with what the environment says.
 
     Raises `ConfigError`.
     """
     folder = data_folder(data, environ)
     path = config.find(configuration, environ, Path.cwd(), folder)
-    created = path is None
-    if path is None and not create:
+    created = path is None and not bare
+    if path is None and not create and not bare:
         raise ConfigError(str(folder), "", "there is no configuration and no data yet", "start with `dragoman run`")
-    if path is None:
+    if path is None and not bare:
         path = first_configuration(folder)
     document = config.read(path, environ, Path.cwd())
     for name, value in overrides.items():
@@ -85,6 +88,7 @@ def load(
     apart = ("accounts", "plugin", "tasks")
     settings = config.build(document, "", Settings, environ, ignore=apart, also=apart)
     _check(document, settings)
+    path = path or folder / config.FILE
     return Installation(data=folder, document=document, settings=settings, environ=environ, path=path, created=created)
 
 

@@ -15,6 +15,7 @@ from dragoman.flow.context import Context
 from dragoman.flow.deliver import deliver
 from dragoman.flow.fire import fire
 from dragoman.flow.work import work
+from dragoman.service import backup
 from dragoman.service.doors import Server, bind, bind_control, serving
 from dragoman.service.house import ROLES, House, Role, opened
 from dragoman.service.installation import Installation
@@ -37,13 +38,20 @@ async def run(
     announce: Callable[[House, str], None] | None,
     stop: asyncio.Event | None = None,
     roles: Collection[Role] = ROLES,
+    held: bool = False,
 ) -> None:
-    """Run the service until SIGTERM, SIGINT or `stop`; without `announce` it listens on the control socket only."""
-    stop = stop or asyncio.Event()
+    """Run the service until SIGTERM, SIGINT or `stop`; without `announce` it listens on the control socket only.
+
+    `held`: take nothing in, work on nothing and send nothing; it can be looked at, and that is all.
+    """
+    stop, roles = stop or asyncio.Event(), () if held else roles
     async with contextlib.AsyncExitStack() as stack:
-        house = await stack.enter_async_context(opened(installation, roles))
+        house = await stack.enter_async_context(
+            opened(backup.without(installation) if held else installation, roles),
+        )
         await tick.appear(house.context, ",".join(roles))
-        await house.attendants.schedule()
+        if roles:
+            await house.attendants.schedule()
         doors = _doors(stack, house, installation, roles, public=announce is not None)
         if announce is not None:
             _on_signals(stop, house.attendants.asked)
@@ -64,7 +72,7 @@ def _doors(
             context=house.context,
             hub=house.hub,
             guard=house.guard,
-            unready=lambda: _unready(house.context),
+            unready=lambda: _unready(house.context) if roles else "the service is held",
             public_url=settings.public_url,
         )
         application = app.build(front) if "gateway" in roles else app.health_only(front)
@@ -105,12 +113,14 @@ async def _loops(
             for server, listener in zip(doors.servers, doors.sockets, strict=True)
         ]
         beats = group.create_task(tick.beat(context, ",".join(roles)))
-        beside = [group.create_task(house.attendants.run())]
+        beside = [group.create_task(house.attendants.run())] if roles else []
         line: list[asyncio.Task[None]] = []
         if "engine" in roles:
             line = [group.create_task(work(context)), group.create_task(deliver(context))]
             loops = (tick.tick(context, house.media, _keep(installation)), fire(context), broadcast(context))
             beside += [group.create_task(loop) for loop in loops]
+            if context.keeper is not None:
+                beside.append(group.create_task(context.keeper.run()))
         while not all(server.started for server in doors.servers):  # noqa: ASYNC110 - uvicorn tells it by an attribute
             await asyncio.sleep(0.005)
         if announce is not None:

@@ -10,6 +10,7 @@ from typing import Final
 from dragoman import cache, crypto, telemetry
 from dragoman.cache import Caches
 from dragoman.errors import ConfigError, StoreAway, StoreRefused
+from dragoman.service import backup
 from dragoman.service.installation import Installation
 from dragoman.store.base import OpenStore, Shared
 from dragoman.store.disk import Disk
@@ -34,7 +35,7 @@ async def open_store(
     """
     url = installation.settings.store.reveal()
     if not url:
-        return await SqliteStore.open(installation.database, clock, disk, wall)
+        return await SqliteStore.open(installation.database, clock, disk, wall, follow=backup.mark(installation))
     where = installation.document.where("store")
     check(url, where)
     try:

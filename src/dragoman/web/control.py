@@ -12,7 +12,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from dragoman.errors import ConfigError, Malformed, StoreAway, TaskRefused
+from dragoman.errors import ArchiveError, ConfigError, Malformed, StoreAway, TaskRefused
 from dragoman.flow import tasks
 from dragoman.flow.context import Context
 from dragoman.flow.redrive import redrive
@@ -41,6 +41,26 @@ async def mend(context: Context, query: dict[str, str]) -> Any:
         return None
     except (Malformed, StoreAway) as error:
         return {"error": f"it stays parked: {error}"}
+
+
+async def backup(context: Context, _query: dict[str, str]) -> Any:
+    """Bring the copies of the store up to date and take a snapshot; None when none are kept from here."""
+    if context.keeper is None:
+        return None
+    try:
+        return {"answer": await context.keeper.now()}
+    except (ArchiveError, StoreAway) as failure:
+        return {"error": str(failure)}
+
+
+async def prove(context: Context, _query: dict[str, str]) -> Any:
+    """Bring the copies up to date and tell what the store was at that moment; None when none are kept from here."""
+    if context.keeper is None:
+        return None
+    try:
+        return {"answer": await context.keeper.prove()}
+    except (ArchiveError, StoreAway) as failure:
+        return {"error": str(failure)}
 
 
 async def installations(context: Context, _query: dict[str, str]) -> Any:
@@ -109,6 +129,8 @@ QUESTIONS: dict[str, Question] = {
     "trace": trace,
     "parked": parked,
     "redrive": mend,
+    "backup": backup,
+    "prove": prove,
     "installations": installations,
     "uninstall": uninstall,
     **broadcasts.QUESTIONS,

@@ -91,12 +91,13 @@ async def restore(
     snapshot itself cannot be read, and `OSError` when the file cannot be written.
     """
     partial = target.with_name(target.name + ".restoring")
+    partial.touch(mode=0o600)
     with partial.open("wb+") as file:
         await _unfold(copies, point.manifest, file, watch, len(point.parts))
         head, broken = await _follow(copies, point, file, at, watch)
         digest, size = await asyncio.to_thread(_settle, file)
     manifest = point.manifest
-    os.replace(partial, target)  # noqa: PTH105 - the same, in one call
+    await asyncio.to_thread(partial.replace, target)
     return Restored(
         at=head.at if head else manifest.at,
         generation=manifest.generation,

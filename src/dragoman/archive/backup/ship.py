@@ -6,7 +6,6 @@ restarted process goes on from is written after it. Whatever breaks that chain e
 
 import asyncio
 import hashlib
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import msgspec
 
 from dragoman import telemetry
 from dragoman.archive.backup import layout
+from dragoman.archive.backup.keep import Proof
 from dragoman.archive.backup.layout import Head, Manifest, Part
 from dragoman.archive.bucket import Bucket
 from dragoman.archive.seal import Seal
@@ -45,6 +45,8 @@ class State(msgspec.Struct, kw_only=True):
     snapshot_size: int = 0
     logged: int = 0
     """Bytes of log since the last snapshot."""
+    at: float = 0.0
+    """The moment of the newest object."""
     newest: str = ""
     """The path of the newest object."""
 
@@ -73,8 +75,8 @@ class Shipper:
         files: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """`folder` is the data folder; `clock` gives epoch seconds; `files` are small files to go with snapshots."""
-        self.restorable_at = 0.0
         self.state = recalled(folder) if pages.continuous else State()
+        self.restorable_at = self.state.at
         self._pages = pages
         self._bucket = bucket
         self._seal = seal
@@ -88,6 +90,11 @@ class Shipper:
         self._segment: Segment | None = None
         self._looked = 0.0
         self._one = asyncio.Lock()
+
+    @property
+    def generation(self) -> str:
+        """The generation that is being written."""
+        return self.state.generation
 
     async def ship(self) -> None:
         """Bring the bucket up to date; raises `ArchiveError` or `StoreError`, and goes on there the next time."""
@@ -108,6 +115,26 @@ class Shipper:
             if self.state.generation:
                 await self._send()
             return await self._snapshot()
+
+    async def proof(self) -> Proof:
+        """Bring the bucket up to date, and tell what the file was at that moment."""
+        async with self._one:
+            await self._collect()
+            waits = self._pending or self._segment or not self.state.generation
+            age = self._clock() - self.restorable_at if waits and self.restorable_at else 0.0
+            if self.state.generation:
+                await self._send()
+            if not self.state.generation:
+                await self._snapshot()
+            target, at = self._folder / "backup.photo", self._clock()
+            photo = await self._pages.photograph(target)
+            self._take(photo.changes, at)
+            try:
+                checksum = await asyncio.to_thread(_checksum, target)
+            finally:
+                await asyncio.to_thread(target.unlink, missing_ok=True)
+            await self._send()
+            return Proof(at=at, checksum=checksum, counts=dict(photo.counts), age=max(0.0, age))
 
     def wants_snapshot(self, hours: float) -> bool:
         """Tell whether it is time for a snapshot, or the log since the last one has become long."""
@@ -186,7 +213,7 @@ class Shipper:
         state = self.state
         state.sequence += 1
         state.chain = layout.checksum(segment.plain)
-        state.mark, state.newest = segment.mark, segment.path
+        state.mark, state.newest, state.at = segment.mark, segment.path, segment.at
         state.logged += size
         self._segment = None
         keep(self._folder, state)
@@ -226,7 +253,7 @@ class Shipper:
         )
         path = layout.manifest_path(state.generation, state.sequence, self._seal.suffix)
         await self._bucket.put(path, self._seal.close(path, layout.encode(manifest)))
-        state.snapshot_at, state.newest, state.logged = at, path, 0
+        state.snapshot_at, state.at, state.newest, state.logged = at, at, path, 0
         state.snapshot_size = sum(part.size for part in parts)
         self.state = state
         keep(self._folder, state)
@@ -261,6 +288,11 @@ class Shipper:
         return parts, digest.hexdigest()
 
 
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 FILE: Final = "backup.json"
 _state = msgspec.json.Decoder(State).decode
 
@@ -277,4 +309,5 @@ def keep(folder: Path, state: State) -> None:
     """Keep how far we came, whole or not at all."""
     temporary = folder / f"{FILE}.new"
     temporary.write_bytes(layout.encode(state))
-    os.replace(temporary, folder / FILE)  # noqa: PTH105 - the same, in one call
+    temporary.chmod(0o600)
+    temporary.replace(folder / FILE)

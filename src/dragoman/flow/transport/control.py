@@ -3,12 +3,15 @@
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import msgspec
 
 from dragoman.errors import DragomanError, NoAnswer
+
+PATIENCE: Final = aiohttp.ClientTimeout(total=3600.0)
+"""A snapshot of a large store takes its time."""
 
 
 async def ask(control: Path, question: str, *, body: str = "", **query: str) -> Any:
@@ -18,7 +21,7 @@ async def ask(control: Path, question: str, *, body: str = "", **query: str) -> 
     """
     try:
         async with (
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(control))) as session,
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(control)), timeout=PATIENCE) as session,
             session.post(f"http://dragoman/{question}", params=query, data=body.encode()) as answer,
         ):
             if answer.status != 200:

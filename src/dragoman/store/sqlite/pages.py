@@ -169,6 +169,7 @@ class SqlitePages:
 
 def _copy(source: Path, target: Path) -> None:
     try:
+        target.touch(mode=0o600)
         shutil.copyfile(source, target)
     except OSError as error:
         target.unlink(missing_ok=True)

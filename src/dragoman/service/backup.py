@@ -1,0 +1,167 @@
+"""The copies of an installation's store: which buckets there are, what goes along, and keeping them while it runs."""
+
+import asyncio
+import contextlib
+import dataclasses
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from dragoman import __version__, config, telemetry
+from dragoman.archive.backup.keep import Keeper, Rhythm
+from dragoman.archive.backup.ship import Shipper, recalled
+from dragoman.archive.bucket import Bucket
+from dragoman.archive.seal import LEAST, Seal
+from dragoman.errors import ConfigError, DragomanError
+from dragoman.service.installation import Installation
+from dragoman.store.base import OpenStore
+from dragoman.store.pages import Mark, PageLog
+
+SMALL: Final = 64 << 10
+"""Bytes of a file of the data folder that goes along with a snapshot, at most."""
+NOT_ALONG: Final = ("dragoman.db", "backup.", "drill.json", "ballast")
+LAST_SHIPPING: Final = 8.0
+"""Seconds that the last changes may take after the service has stopped."""
+DRILL: Final = 6 * 3600.0
+"""Seconds that a drill may take."""
+
+log = telemetry.logger("backup")
+
+
+class Drilled(msgspec.Struct, frozen=True, kw_only=True):
+    """The last drill that succeeded."""
+
+    at: float
+
+
+def buckets(installation: Installation) -> list[Bucket]:
+    """Open the buckets of the backup, the first one first; none when there is no backup. Raises `ConfigError`."""
+    seal(installation)
+    settings, document = installation.settings, installation.document
+    if not settings.backup.url:
+        if settings.backup_copy.url:
+            where = document.where("backup_copy.url")
+            raise ConfigError(where, "backup_copy.url", "copies a backup, and there is none", "set backup.url")
+        return []
+    places = [("backup", settings.backup), ("backup_copy", settings.backup_copy)]
+    return [
+        Bucket.open(place, document.folder, document.where(f"{key}.url"), key) for key, place in places if place.url
+    ]
+
+
+def without(installation: Installation) -> Installation:
+    """Return the installation without what it keeps elsewhere."""
+    settings = dataclasses.replace(
+        installation.settings, archive=config.Archive(), backup=config.Backup(), backup_copy=config.Bucket()
+    )
+    return dataclasses.replace(installation, settings=settings)
+
+
+def seal(installation: Installation) -> Seal:
+    """Return what closes and opens the backup's objects; raises `ConfigError` for a key that can be guessed."""
+    key = installation.settings.backup.key
+    if any(len(text) < LEAST for text in key.candidates()):
+        where = installation.document.where("backup.key")
+        remedy = "make one with: openssl rand -base64 32"
+        raise ConfigError(where, "backup.key", f"needs at least {LEAST} characters", remedy)
+    return Seal(key, "backup", compress=True)
+
+
+def mark(installation: Installation) -> Mark | None:
+    """Return from where the store's changes are to be followed; None when there is no backup."""
+    return recalled(installation.data).mark if installation.settings.backup.url else None
+
+
+def shipper(installation: Installation, pages: PageLog, first: Bucket) -> Shipper:
+    """Return what ships the embedded store's changes."""
+    closing, key = seal(installation), installation.settings.backup.key
+
+    def along() -> Mapping[str, str]:
+        return small_files(installation.data) if key else {}
+
+    return Shipper(pages, first, closing, installation.data, time.time, release=__version__, files=along)
+
+
+def small_files(folder: Path) -> dict[str, str]:
+    """Read the small text files of a data folder: its configuration and its keys. Encrypted backups have them."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.name.startswith(NOT_ALONG) or path.name.endswith((".lock", ".new")):
+            continue
+        if path.stat().st_size <= SMALL:
+            with contextlib.suppress(UnicodeDecodeError, OSError):
+                found[path.name] = path.read_text(encoding="utf-8")
+    return found
+
+
+def keeper(installation: Installation, store: OpenStore, places: Sequence[Bucket]) -> Keeper | None:
+    """Return what keeps the copies of an open store; None when there are none, or not from here."""
+    pages = getattr(store, "pages", None)
+    if not places or pages is None:
+        return None
+    settings = installation.settings.backup
+    rhythm = Rhythm(
+        seconds=settings.seconds,
+        snapshot_hours=settings.snapshot_hours,
+        days=settings.days,
+        drill_days=settings.drill_days,
+    )
+    return Keeper(
+        shipper(installation, pages, places[0]),
+        places[0],
+        places[1] if len(places) > 1 else None,
+        rhythm,
+        time.time,
+        drill=lambda: drill(installation),
+        drilled_at=lambda: drilled_at(installation.data),
+    )
+
+
+async def close(store: OpenStore, keeping: Keeper | None) -> None:
+    """Close the store and ship its last changes, if that is quick; what is not shipped is a snapshot later."""
+    await store.close()
+    if keeping is None:
+        return
+    try:
+        async with asyncio.timeout(LAST_SHIPPING):
+            await keeping.source.finish()
+            await keeping.copy()
+    except (DragomanError, TimeoutError) as error:
+        log.error("backup.unfinished", reason=str(error) or "it took too long")
+
+
+async def drill(installation: Installation) -> bool:
+    """Hold a drill in a process of its own; tells whether it succeeded."""
+    words = [sys.executable, "-m", "dragoman", "drill", "--json", "--data", str(installation.data)]
+    words += ["--config", str(installation.path)]
+    process = await asyncio.create_subprocess_exec(
+        *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=dict(installation.environ)
+    )
+    try:
+        async with asyncio.timeout(DRILL):
+            out, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        out, err = b"", b"it took too long"
+    if process.returncode:
+        log.error("backup.drill_failed", reason=err.decode(errors="replace").strip()[-500:])
+    else:
+        log.info("backup.drilled", **msgspec.json.decode(out))
+    return process.returncode == 0
+
+
+def drilled_at(folder: Path) -> float:
+    """Return when a drill last succeeded, in epoch seconds; 0: never."""
+    try:
+        return msgspec.json.decode((folder / "drill.json").read_bytes(), type=Drilled).at
+    except (OSError, msgspec.DecodeError):
+        return 0.0
+
+
+def note_drill(folder: Path, at: float) -> None:
+    """Note that a drill succeeded."""
+    (folder / "drill.json").write_bytes(msgspec.json.encode(Drilled(at=at)))
