@@ -41,12 +41,11 @@ def backup(
     answer = None if listed else asyncio.run(_ask(installation, "backup"))
     copies = asyncio.run(_held_in(installation))
     if as_json:
-        snapshot = answer and {"generation": answer["generation"], "sequence": answer["sequence"], "at": answer["at"]}
-        print(json.dumps({"snapshot": snapshot, "copies": copies}, ensure_ascii=False))
+        at = answer and answer["at"]
+        print(json.dumps({"snapshot_at": at, "copies": copies}, ensure_ascii=False))
         return
     if answer:
-        rows = sum(answer["counts"].values())
-        print(f"Snapshot {answer['generation']}/{answer['sequence']}: {rows:,} rows.")
+        print(f"Took a snapshot of {sum(part['size'] for part in answer['parts']):,} bytes.")
     for copy in copies:
         print(f"{copy['name']}: {copy['snapshots']} snapshots, restorable to {copy['newest']}")
 
@@ -70,7 +69,7 @@ async def _ask(installation: "Installation", question: str) -> Any:
     async with asking(installation) as put:
         answer = await put(question)
     if answer is None:
-        fail("the copies of this store are kept by PostgreSQL's own tools: see docs/how-to/back-up.md")
+        fail("PostgreSQL's programs are not installed here (psql, pg_basebackup, pg_receivewal): backups are theirs")
     if "error" in answer:
         fail(answer["error"])
     return answer["answer"]
@@ -83,16 +82,19 @@ def verify(
     as_json: options.AsJson = False,
 ) -> None:
     """Read every object of the copies and check its sums and its place in the log."""
+    from dragoman.archive.backup import postgres_drill  # noqa: PLC0415 - the command's own weight
     from dragoman.archive.backup import verify as verifying  # noqa: PLC0415 - the command's own weight
     from dragoman.service import backup as backups  # noqa: PLC0415 - the command's own weight
     from dragoman.service import restoring  # noqa: PLC0415 - the command's own weight
 
     installation = options.load(data, config)
 
+    check = postgres_drill.verify if installation.settings.store else verifying.verify
+
     async def every() -> list[verifying.Verified]:
         places = restoring.places(installation, _named(copy))
         with _watching("verify", quiet=as_json) as watch:
-            return [await verifying.verify(bucket, backups.seal(installation), watch) for bucket in places]
+            return [await check(bucket, backups.seal(installation), watch) for bucket in places]
 
     found = asyncio.run(every())
     if as_json:
@@ -131,9 +133,10 @@ def drill(
 
     async def once() -> restoring.Report:
         places = restoring.places(installation, _named(copy))
-        there = installation.database.exists()
+        there = bool(installation.settings.store) or installation.database.exists()
         proof: Proof | None = msgspec.convert(await _ask(installation, "prove"), Proof) if there else None
-        return await restoring.drill(installation, proof, places)
+        hold = restoring.drill_postgres if installation.settings.store else restoring.drill
+        return await hold(installation, proof, places)
 
     report = asyncio.run(once())
     if installation.data.is_dir():
@@ -149,11 +152,15 @@ def drill(
 
 
 def restore(
+    *,
     at: Annotated[str, typer.Option(help="The moment to restore, ISO 8601 (default: the newest).")] = "",
     until: Annotated[
         str, typer.Option(help="When the lost bot was last up (default: now): what came before is not answered again.")
     ] = "",
     to: Annotated[str, typer.Option(help="The folder to restore into (default: the data folder).")] = "",
+    hold: Annotated[
+        bool, typer.Option("--hold", help="PostgreSQL: its server is restored and runs; set aside what waits in it.")
+    ] = False,
     source: Annotated[str, typer.Option("--from", help="Where the copy is, instead of the configuration's.")] = "",
     copy: Copy = "",
     data: options.Data = None,
@@ -170,6 +177,9 @@ def restore(
     installation = restoring.bare(installation, source) if source else installation
     moment = restoring.moment(at, "--at") if at else None
     last = restoring.moment(until, "--until") if until else None
+    if installation.settings.store:
+        _restore_server(installation, to, moment, last, copy, hold=hold)
+        return
 
     async def once() -> restoring.Outcome:
         places = restoring.places(installation, _named(copy))
@@ -184,6 +194,30 @@ def restore(
         _tell(outcome)
     if outcome.broken:
         fail(f"restored, but the log cannot be followed further than {restoring.shown(outcome.at)}: {outcome.broken}")
+
+
+def _restore_server(
+    installation: "Installation", to: str, at: float | None, until: float | None, copy: str, *, hold: bool
+) -> None:
+    """Restore the folder of a PostgreSQL server, or hold what waits in the one that was restored."""
+    from dragoman.service import restoring  # noqa: PLC0415 - the command's own weight
+
+    if hold:
+        held = asyncio.run(restoring.hold(installation, until))
+        print(f"Set aside: {held.events} messages, {held.deliveries} replies; paused: {held.broadcasts} broadcasts.")
+        return
+    if not to:
+        raise ConfigError(
+            "--to", "", "is required: the folder for PostgreSQL's server", "a folder that is not there yet"
+        )
+    folder = restoring.in_data(installation, to)
+    places = restoring.places(installation, _named(copy))
+    base, trouble = asyncio.run(restoring.server_into(installation, folder, places, at))
+    print(f"Restored the server's folder of {restoring.shown(base.at)}, and the log since, into {folder}.")
+    for words in trouble:
+        print(f"But: {words}")
+    print("Now, in this order: give the folder to PostgreSQL's user and start the server on it; when it has followed")
+    print("the log, run `dragoman restore --hold`; then start the bot.")
 
 
 def _tell(outcome: Any) -> None:

@@ -12,13 +12,16 @@ from typing import Final
 import msgspec
 
 from dragoman import __version__, config, telemetry
-from dragoman.archive.backup.keep import Keeper, Rhythm
+from dragoman.archive.backup import postgres_restore, programs, prune
+from dragoman.archive.backup.keep import Keeper, Rhythm, Source
+from dragoman.archive.backup.postgres import PostgresSource
 from dragoman.archive.backup.ship import Shipper, recalled
 from dragoman.archive.bucket import Bucket
 from dragoman.archive.seal import LEAST, Seal
-from dragoman.errors import ConfigError, DragomanError
+from dragoman.errors import ArchiveError, ConfigError, DragomanError, StoreError
+from dragoman.flow.context import Context
 from dragoman.service.installation import Installation
-from dragoman.store.base import OpenStore
+from dragoman.store.base import OpenStore, Shared
 from dragoman.store.pages import Mark, PageLog
 
 SMALL: Final = 64 << 10
@@ -26,6 +29,10 @@ SMALL: Final = 64 << 10
 NOT_ALONG: Final = ("dragoman.db", "backup.", "drill.json", "ballast")
 LAST_SHIPPING: Final = 8.0
 """Seconds that the last changes may take after the service has stopped."""
+NAME: Final = "backup"
+LEASE: Final = 15.0
+"""Seconds that a replica keeps the copies of a shared store without saying so again."""
+PROGRAMS: Final = ("psql", "pg_basebackup", "pg_receivewal")
 DRILL: Final = 6 * 3600.0
 """Seconds that a drill may take."""
 
@@ -86,6 +93,54 @@ def shipper(installation: Installation, pages: PageLog, first: Bucket) -> Shippe
     return Shipper(pages, first, closing, installation.data, time.time, release=__version__, files=along)
 
 
+def _source(installation: Installation, store: OpenStore, places: Sequence[Bucket]) -> Source | None:
+    """Return what brings the first copy up to date: our own shipper, or PostgreSQL's programs where they are."""
+    if not places:
+        return None
+    pages, url = getattr(store, "pages", None), installation.settings.store.reveal()
+    if not url:
+        return shipper(installation, pages, places[0]) if pages else None
+    try:
+        for program in PROGRAMS:
+            programs.find(program)
+    except ArchiveError as missing:
+        log.warning("backup.elsewhere", reason=str(missing), remedy="install postgresql-client here, or where it runs")
+        return None
+    folder = installation.data / "backup.postgres"
+    return PostgresSource(url, places[0], seal(installation), folder, time.time, release=__version__)
+
+
+async def keep(context: Context) -> None:
+    """Keep the copies until cancelled; of the replicas that share a store one does."""
+    keeping, store = context.keeper, context.store
+    if keeping is None:
+        return
+    if not isinstance(store, Shared):
+        await keeping.run()
+        return
+    while True:
+        if not await _leased(context):
+            await asyncio.sleep(LEASE / 3)
+            continue
+        running = asyncio.create_task(keeping.run())
+        try:
+            while not running.done() and await _leased(context):
+                await asyncio.wait({running}, timeout=LEASE / 3)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, keeping.source.finish(), return_exceptions=True)
+            with contextlib.suppress(StoreError):  # it ends by itself then
+                await store.let_go(NAME, context.replica)
+
+
+async def _leased(context: Context) -> bool:
+    """Take or prolong the lease; one that cannot be asked for counts as lost."""
+    try:
+        return bool(await context.store.lease(NAME, context.replica, LEASE))
+    except StoreError:
+        return False
+
+
 def small_files(folder: Path) -> dict[str, str]:
     """Read the small text files of a data folder: its configuration and its keys. Encrypted backups have them."""
     found: dict[str, str] = {}
@@ -100,10 +155,10 @@ def small_files(folder: Path) -> dict[str, str]:
 
 def keeper(installation: Installation, store: OpenStore, places: Sequence[Bucket]) -> Keeper | None:
     """Return what keeps the copies of an open store; None when there are none, or not from here."""
-    pages = getattr(store, "pages", None)
-    if not places or pages is None:
-        return None
     settings = installation.settings.backup
+    source = _source(installation, store, places)
+    if source is None:
+        return None
     rhythm = Rhythm(
         seconds=settings.seconds,
         snapshot_hours=settings.snapshot_hours,
@@ -111,11 +166,12 @@ def keeper(installation: Installation, store: OpenStore, places: Sequence[Bucket
         drill_days=settings.drill_days,
     )
     return Keeper(
-        shipper(installation, pages, places[0]),
+        source,
         places[0],
         places[1] if len(places) > 1 else None,
         rhythm,
         time.time,
+        postgres_restore.prune if installation.settings.store else prune.prune,
         drill=lambda: drill(installation),
         drilled_at=lambda: drilled_at(installation.data),
     )

@@ -11,15 +11,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import msgspec
 
-from dragoman.archive.backup import restore
+from dragoman.archive.backup import postgres_drill, postgres_restore, restore
 from dragoman.archive.backup.copies import Copies
 from dragoman.archive.backup.keep import Proof
+from dragoman.archive.backup.postgres import Base
 from dragoman.archive.backup.restore import Restored
 from dragoman.archive.bucket import Bucket
-from dragoman.errors import ArchiveDamaged, ArchiveError, ConfigError
+from dragoman.errors import ArchiveDamaged, ArchiveError, ArchiveMissing, ConfigError
 from dragoman.service import backup
 from dragoman.service.installation import Installation
 from dragoman.store.restored import Held, Restoration
@@ -169,12 +171,46 @@ def _compare(found: Restored, counts: Mapping[str, int], proof: Proof | None) ->
         raise ArchiveDamaged("the restored file is not, byte for byte, what the running one was")
 
 
-async def _start(installation: Installation, folder: Path) -> None:
+async def drill_postgres(installation: Installation, proof: Proof | None, buckets: Sequence[Bucket]) -> Report:
+    """The same for PostgreSQL: its server follows the log, its own program checks the files, our bot is held on it."""
+    from dragoman.store.postgres import restored as held  # noqa: PLC0415 - an extra
+
+    begun, copies = time.monotonic(), Copies(buckets, backup.seal(installation))
+    named = urlsplit(installation.settings.store.reveal())
+    user, database = unquote(named.username or "postgres"), unquote(named.path.strip("/")) or "postgres"
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="dragoman-drill-"))
+    try:
+        async with postgres_drill.restored(copies, user, database) as (plain_url, base):
+            url = _same_schema(plain_url, named.query)
+            rows, size = await held.measure(url)
+            await held.hold(url, Restoration(since=base.at, until=time.time()))
+            await _start(installation, folder, {"DRAGOMAN_STORE": url})
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    return Report(
+        at=time.time() if proof is None else proof.at,
+        lost_seconds=round(proof.age if proof else 0.0, 1),
+        seconds=round(time.monotonic() - begun, 2),
+        bytes=size,
+        rows=rows,
+        compared="PostgreSQL's own checksums",
+        copies=tuple(bucket.name for bucket in buckets),
+        trouble=tuple(copies.trouble),
+    )
+
+
+def _same_schema(url: str, query: str) -> str:
+    """Look into the schema of the running store's URL."""
+    schema = parse_qs(query).get("search_path", [""])[-1]
+    return f"{url}&search_path={quote(schema)}" if schema else url
+
+
+async def _start(installation: Installation, folder: Path, other: Mapping[str, str] | None = None) -> None:
     """Start a held bot on a restored folder, wait until it answers, and stop it; raises `ArchiveDamaged`."""
     words = [sys.executable, "-m", "dragoman", "run", "--held", "--port", "0", "--data", str(folder)]
     if installation.path.exists():
         words += ["--config", str(installation.path)]
-    environ = {**installation.environ, "DRAGOMAN_METRICS_PORT": "0", "DRAGOMAN_HOST": "127.0.0.1"}
+    environ = {**installation.environ, "DRAGOMAN_METRICS_PORT": "0", "DRAGOMAN_HOST": "127.0.0.1", **(other or {})}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*words, stdout=pipe, stderr=pipe, env=environ)
     try:
@@ -218,6 +254,12 @@ def plain(value: Any) -> dict[str, Any]:
 
 async def newest(installation: Installation, bucket: Bucket) -> tuple[int, str]:
     """Tell of one copy how many snapshots it has, and its newest moment in words; for a list."""
+    if installation.settings.store:
+        try:
+            found = await postgres_restore.find([bucket])
+        except ArchiveMissing:
+            return 0, "nothing to restore from"
+        return len(found.bases), shown(found.newest_at)
     copies = Copies([bucket], backup.seal(installation))
     generations = await copies.generations()
     snapshots = sum(len(generation.snapshots) for generation in generations)
@@ -229,6 +271,38 @@ async def newest(installation: Installation, bucket: Bucket) -> tuple[int, str]:
     except ArchiveError as error:
         return snapshots, str(error)
     return snapshots, shown(last)
+
+
+async def server_into(
+    installation: Installation, folder: Path, buckets: Sequence[Bucket], at: float | None
+) -> tuple[Base, tuple[str, ...]]:
+    """Restore the folder of a PostgreSQL server; gives the base backup, and what the copies could not give.
+
+    Raises `ConfigError` where there is anything already, and `ArchiveError`.
+    """
+    if await asyncio.to_thread(_occupied, folder):
+        raise ConfigError(str(folder), "", "is not empty", "name a folder that is not there yet with --to")
+    copies = Copies(buckets, backup.seal(installation))
+    try:
+        found = await postgres_restore.find(buckets)
+        base = await postgres_restore.restore(copies, found, folder, at)
+        await postgres_restore.check(folder)
+    except OSError as error:
+        raise ConfigError(str(folder), "", f"cannot be written: {error.strerror}") from error
+    return base, tuple(copies.trouble)
+
+
+def _occupied(folder: Path) -> bool:
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
+async def hold(installation: Installation, until: float | None) -> Held:
+    """Set aside what waits in a PostgreSQL store that was restored; raises `StoreError`."""
+    from dragoman.store.postgres import restored as held  # noqa: PLC0415 - an extra
+
+    now = time.time()
+    restoration = Restoration(since=now, until=now if until is None else until)
+    return await held.hold(installation.settings.store.reveal(), restoration)
 
 
 def in_data(installation: Installation, to: str | None) -> Path:

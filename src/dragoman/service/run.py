@@ -120,7 +120,7 @@ async def _loops(
             loops = (tick.tick(context, house.media, _keep(installation)), fire(context), broadcast(context))
             beside += [group.create_task(loop) for loop in loops]
             if context.keeper is not None:
-                beside.append(group.create_task(context.keeper.run()))
+                beside.append(group.create_task(backup.keep(context)))
         while not all(server.started for server in doors.servers):  # noqa: ASYNC110 - uvicorn tells it by an attribute
             await asyncio.sleep(0.005)
         if announce is not None:

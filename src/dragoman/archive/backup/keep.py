@@ -3,16 +3,18 @@
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from dragoman import telemetry
 from dragoman.archive.backup.layout import Manifest
 from dragoman.archive.backup.mirror import Mirror
-from dragoman.archive.backup.prune import prune
 from dragoman.archive.bucket import Bucket
 from dragoman.errors import DragomanError
+
+if TYPE_CHECKING:
+    from dragoman.archive.backup.postgres import Base
 
 MIRRORED: Final = 30.0
 """Seconds between two rounds of the third copy."""
@@ -48,7 +50,7 @@ class Source(Protocol):
     async def ship(self) -> None:
         """Bring it up to date."""
 
-    async def snapshot(self) -> Manifest:
+    async def snapshot(self) -> "Manifest | Base":
         """Take a snapshot now."""
 
     def wants_snapshot(self, hours: float) -> bool:
@@ -81,6 +83,7 @@ class Keeper:
         second: Bucket | None,
         rhythm: Rhythm,
         clock: Callable[[], float],
+        prune: Callable[[Bucket, float, float], Awaitable[int]],
         drill: Callable[[], Awaitable[bool]] | None = None,
         drilled_at: Callable[[], float] = lambda: 0.0,
     ) -> None:
@@ -90,6 +93,7 @@ class Keeper:
         self._buckets = [first, *([second] if second else [])]
         self._rhythm = rhythm
         self._clock = clock
+        self._prune = prune
         self._drill = drill
         self._drilled_at = drilled_at
         self._failing: dict[str, str] = {}
@@ -118,7 +122,7 @@ class Keeper:
         """Return how old a moment is; one that never was is as old as the epoch."""
         return max(0.0, self._clock() - at)
 
-    async def now(self) -> Manifest:
+    async def now(self) -> "Manifest | Base":
         """Bring all copies up to date and take a snapshot; raises `ArchiveError` or `StoreError`."""
         manifest = await self.source.snapshot()
         if self.mirror is not None:
@@ -163,7 +167,7 @@ class Keeper:
 
     async def _forget(self) -> None:
         for bucket in self._buckets:
-            await prune(bucket, self._clock(), self._rhythm.days * DAY)
+            await self._prune(bucket, self._clock(), self._rhythm.days * DAY)
 
     async def _drill_if_due(self) -> None:
         """Hold a drill when the last one that succeeded is too long ago; a failure is tried again in an hour."""

@@ -1,7 +1,10 @@
 """Holding a restored database: what waits in it is set aside before a service opens it."""
 
+import functools
+
 import msgspec
 
+from dragoman.store.copying.tables import TABLES, Table
 from dragoman.store.postgres import opening
 from dragoman.store.postgres.pool import Pool, Session
 from dragoman.store.restored import NAME, UNSURE, Held, Restoration, until_of
@@ -21,6 +24,26 @@ async def hold(url: str, restoration: Restoration) -> Held:
         return await pool.transact(lambda session: _hold(session, restoration))
     finally:
         await pool.close()
+
+
+async def measure(url: str) -> tuple[int, int]:
+    """Read every row of a restored database's tables once; returns how many there are, and its size in bytes."""
+    pool = await Pool.open(url, 1, "dragoman restore", None)
+    try:
+        rows = [await pool.transact(functools.partial(_count, table)) for table in TABLES]
+        size = await pool.transact(_size)
+        return sum(rows), size
+    finally:
+        await pool.close()
+
+
+async def _count(table: Table, session: Session) -> int:
+    found = await session.ask(f"SELECT count(*) FROM (SELECT {table.name}::text FROM {table.name}) AS read")  # noqa: S608 - names of ours
+    return int(found[0][0])
+
+
+async def _size(session: Session) -> int:
+    return int((await session.ask("SELECT pg_database_size(current_database())"))[0][0])
 
 
 async def _hold(session: Session, restoration: Restoration) -> Held:
