@@ -16,13 +16,13 @@ from dragoman.errors import DragomanError
 if TYPE_CHECKING:
     from dragoman.archive.backup.postgres import Base
 
-MIRRORED: Final = 30.0
-"""Seconds between two rounds of the third copy."""
+MIRRORED: Final = 6.0
+"""Rounds of the first copy to one of the second."""
 FORGET: Final = 6 * 3600.0
 AGAIN: Final = 3600.0
 """Seconds until a drill that failed is held again."""
 DAY: Final = 86_400.0
-LOOK: Final = 60.0
+LOOK: Final = 5.0
 """Seconds between two looks whether a drill is due."""
 
 log = telemetry.logger("backup")
@@ -103,7 +103,7 @@ class Keeper:
         self.measure()
         loops = [self._loop("first", self._rhythm.seconds, self._ship), self._loop("prune", FORGET, self._forget)]
         if self.mirror is not None:
-            loops.append(self._loop("second", MIRRORED, self.copy))
+            loops.append(self._loop("second", MIRRORED * self._rhythm.seconds, self.copy))
         if self._drill is not None and self._rhythm.drill_days:
             loops.append(self._loop("drill", LOOK, self._drill_if_due))
         async with asyncio.TaskGroup() as group:

@@ -96,6 +96,7 @@ async def restored(copies: Copies, user: str, database: str) -> AsyncIterator[tu
         log = ("--log", str(home / "server.log"))
         try:
             await _run_detached(*control, *log, "start", user=runs_as)
+            await _recovered(home)
             yield f"postgresql://{quote(user)}@/{quote(database)}?host={quote(str(home), safe='')}", base
         finally:
             await _run_detached(*control, "--mode=immediate", "stop", user=runs_as)
@@ -111,6 +112,18 @@ def _prepare(home: Path, folder: Path, runs_as: str) -> None:
     if runs_as:
         for path in [home, *home.rglob("*")]:
             shutil.chown(path, user=runs_as)
+
+
+async def _recovered(home: Path) -> None:
+    """Wait until the server has followed the log and lets people in; raises `ArchiveError`."""
+    asking = (programs.find("pg_isready"), "--quiet", "--host", str(home))
+    quiet = asyncio.subprocess.DEVNULL
+    for _ in range(10 * RECOVERED):
+        process = await asyncio.create_subprocess_exec(*asking, stdout=quiet, stderr=quiet)
+        if not await process.wait():
+            return
+        await asyncio.sleep(0.1)
+    raise ArchiveError(f"the restored server has not followed the log within {RECOVERED} seconds")
 
 
 async def _run_detached(*words: str, user: str) -> None:
