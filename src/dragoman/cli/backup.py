@@ -181,13 +181,9 @@ def restore(
         _restore_server(installation, to, moment, last, copy, hold=hold)
         return
 
-    async def once() -> restoring.Outcome:
-        places = restoring.places(installation, _named(copy))
-        folder = restoring.in_data(installation, to)
-        with _watching("restore", quiet=as_json) as watch:
-            return await restoring.into(installation, folder, places, at=moment, until=last, watch=watch)
-
-    outcome = asyncio.run(once())
+    folder, places = restoring.in_data(installation, to), restoring.places(installation, _named(copy))
+    with _watching("restore", quiet=as_json) as watch:
+        outcome = asyncio.run(restoring.into(installation, folder, places, at=moment, until=last, watch=watch))
     if as_json:
         print(json.dumps(restoring.plain(outcome), ensure_ascii=False))
     else:

@@ -5,11 +5,13 @@ import contextlib
 import dataclasses
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from dragoman import telemetry
+from dragoman.archive.backup.keep import Keeper
+from dragoman.archive.bucket import Bucket
 from dragoman.config import Settings
 from dragoman.engine.plugin import Loaded
 from dragoman.errors import ConfigError, PluginError
@@ -32,7 +34,7 @@ from dragoman.service.attend import Attendants
 from dragoman.service.installation import Installation, load_accounts, load_plugins, load_tasks
 from dragoman.service.stores import open_cache, open_store
 from dragoman.service.tasks import HOUSE, references
-from dragoman.store.base import Shared, Store
+from dragoman.store.base import OpenStore, Shared, Store
 from dragoman.store.disk import Disk
 from dragoman.web.guard import Guard
 
@@ -105,10 +107,7 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
     loaded, places = load_plugins(installation), backup.buckets(installation)
     tasks = load_tasks(installation, load_accounts(installation, loaded), loaded)  # refused before anything is opened
     async with contextlib.AsyncExitStack() as stack:
-        store = await open_store(installation, steady, disk, WallClock(steady))
-        keeper = backup.keeper(installation, store, places)
-        stack.push_async_callback(backup.close, store, keeper)
-        store.most_waiting = settings.most_waiting
+        store, keeper = await _store(stack, installation, steady, disk, places)
         caches = await open_cache(stack, installation, store)
         running = {name: await _enter(stack, installation, plugin) for name, plugin in loaded.items()}
         accounts = Accounts(load_accounts(installation, running), time.time, HOUSE)
@@ -139,6 +138,21 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
         )
         attendants = Attendants(context, installation, running, listening="connector" in roles)
         yield House(context=context, hub=hub, media=media, guard=_guard(installation), attendants=attendants)
+
+
+async def _store(
+    stack: contextlib.AsyncExitStack,
+    installation: Installation,
+    steady: SteadyClock,
+    disk: Disk,
+    places: Sequence[Bucket],
+) -> tuple[OpenStore, Keeper | None]:
+    """Open the store, and what keeps its copies."""
+    store = await open_store(installation, steady, disk, WallClock(steady))
+    keeper = backup.keeper(installation, store, places)
+    stack.push_async_callback(backup.close, store, keeper)
+    store.most_waiting = installation.settings.most_waiting
+    return store, keeper
 
 
 def _transports(
