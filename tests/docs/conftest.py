@@ -21,6 +21,11 @@ SAVED: Final = re.compile(r"\bSave\s+as\s+`([^`\s]+)`")
 INLINE: Final = re.compile(r"`([^`\n]+)`")
 
 SECRETS: Final = {
+    "BACKUP_ACCESS_KEY": "a-backup-access-key",
+    "BACKUP_KEY": "a-backup-key-of-the-tests-of-32-characters",
+    "BACKUP_SECRET_KEY": "a-backup-secret-key",
+    "COPY_ACCESS_KEY": "a-copy-access-key",
+    "COPY_SECRET_KEY": "a-copy-secret-key",
     "CHAT_TOKEN": "a-chat-token-of-the-tests",
     "DATABASE_URL": "postgresql://postgres@127.0.0.1:5432/test",
     "ENCRYPTION_KEY": "an-encryption-key-of-the-tests-32",

@@ -192,6 +192,24 @@ async def tasks(desk: Desk, words: list[str]) -> None:
     assert (code, bool(out)) == (0, True), out
 
 
+async def key(desk: Desk, found: list[str]) -> None:
+    code, out = await desk.run(*found[0].split())
+    assert (code, len(out)) == (0, 45), out
+
+
+async def kept(desk: Desk, words: list[str]) -> None:
+    """The page's buckets are folders."""
+    await desk.running()
+    code, out = await desk.dragoman(*words)
+    assert (code, bool(out)) == (0, True), out
+
+
+async def restored(desk: Desk, words: list[str]) -> None:
+    code, out = await desk.dragoman(*words)
+    assert (code, out.startswith("Restored the store of")) == (0, True), out
+    assert await desk.dragoman("parked", "--data", words[-1]) == (0, "Nothing is parked.\n")
+
+
 async def bench(desk: Desk, words: list[str]) -> None:
     """Run it as it is written, but shorter."""
     code, out = await desk.dragoman(*words, "--seconds", "1", "--rate", "30", "--json")
@@ -244,7 +262,8 @@ async def replica(desk: Desk, words: list[str]) -> None:
             sys.executable, "-m", "dragoman", *words, env=environ, cwd=desk.folder, stdout=asyncio.subprocess.DEVNULL
         )
         try:
-            await ready(f"http://127.0.0.1:{port}/health/ready", process)
+            health = "live" if "--held" in words else "ready"
+            await ready(f"http://127.0.0.1:{port}/health/{health}", process)
         finally:
             process.terminate()
             assert await process.wait() == 0
@@ -356,6 +375,7 @@ TABLE: Final[Mapping[str, Step]] = {
     r"kubectl apply --kustomize build/manifests": nothing,
     r"curl (.+)": curl,
     r"systemctl daemon-reload": nothing,
+    r"(openssl rand -base64 32)": key,
     r"systemctl enable --now (\w+)": unit,
     r"journalctl --unit (\w+) --follow": unit,
 }
@@ -371,6 +391,10 @@ COMMANDS: Final[Mapping[str, Step]] = {
     "bench": bench,
     "conformance": conformance,
     "store copy": copy,
+    "backup": kept,
+    "verify": kept,
+    "drill": kept,
+    "restore": restored,
     **{f"broadcast {name}": broadcast for name in ("send", "list", "show", "watch", "pause", "resume", "abort")},
 }
 

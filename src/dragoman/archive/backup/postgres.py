@@ -27,7 +27,7 @@ from dragoman.archive.seal import Seal
 from dragoman.errors import ArchiveDamaged, ArchiveError
 
 PART: Final = 8 << 20
-SLOT: Final = "dragoman_backup"
+SLOT: Final = "dragoman"
 STOP: Final = 5.0
 """Seconds that the receiver has to end."""
 ABANDONED: Final = 86_400.0
