@@ -72,8 +72,11 @@ wheel-test: wheel ## Install the wheel alone into a fresh environment and hold a
 manifests: develop ## Render the Helm chart into build/manifests, for Kustomize (make manifests ARGS="--values my.yaml")
 	$(BIN)/python deploy/manifests.py $(ARGS)
 
+cluster-test: develop ## Install the chart into the cluster that KUBECONFIG names, and remove it (make cluster-test ARGS="--image REPOSITORY:TAG")
+	$(BIN)/python deploy/cluster.py $(ARGS)
+
 changelog: develop ## Show what the fragments will say in the next release
 	$(BIN)/towncrier build --draft --version next
 
-.PHONY: help install develop run test check format budget bench faults faults-all lock wheel wheel-test manifests changelog
+.PHONY: help install develop run test check format budget bench faults faults-all lock wheel wheel-test manifests cluster-test changelog
 .DEFAULT_GOAL := help
