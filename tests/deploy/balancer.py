@@ -1,10 +1,10 @@
-"""The balancers as an operator runs them, by the configurations that are shipped, and replicas of the bot behind them."""
+"""The balancers as an operator runs them, by the configurations that are shipped, and real replicas behind them."""
 
 import asyncio
 import contextlib
 import csv
 import dataclasses
-import datetime
+import datetime as dt
 import grp
 import ipaddress
 import os
@@ -12,27 +12,32 @@ import pwd
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import psutil
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.deploy.conftest import DEPLOY, need
 
 from dragoman.testing.process import Service, configuration, free_port
+from dragoman.testing.simulator import serve
+from dragoman.testing.simulators.slack import SlackSimulator
 
 HAPROXY: Final = DEPLOY / "haproxy" / "haproxy.cfg"
 NGINX: Final = DEPLOY / "nginx"
 BACKENDS: Final = ("hooks", "waiting", "chat")
 CALLER: Final = {"authorization": "Bearer a-caller-of-the-tests"}
 LINGER: Final = 3.0
+
+Socket = aiohttp.ClientWebSocketResponse
 TAKEN: Final = re.compile(r" (\w+)/(\S+) \S+ (\d{3}|-1) .*\"(?:GET|POST) (\S+) ")
 """A line of haproxy's log: backend, replica, status and path of a request."""
 GATE: Final = '''
-"""Answers /hold when a file is there, and not before."""
+"""Answers `/hold NAME` when a file of that name is there, and not before."""
 
 import asyncio
 import dataclasses
@@ -43,17 +48,17 @@ from dragoman import Plugin, Turn
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where the file would be."""
+    """Where the files would be."""
 
-    file: str
+    folder: str
 
 
 plugin = Plugin("gate", settings=Settings)
 
 
 @plugin.command("hold")
-async def hold(turn: Turn, name: str = "") -> None:
-    while not Path(turn.settings.file).exists():
+async def hold(turn: Turn, name: str) -> None:
+    while not (Path(turn.settings.folder) / name).exists():
         await asyncio.sleep(0.02)
     turn.say(f"held {name}")
 '''
@@ -74,14 +79,15 @@ class Site:
         accounts = {"webhook": webhook, **tables}
         settings = {"store": self.database, "encryption_key": "Z" * 43 + "=", "linger": LINGER}
         text = configuration(accounts, plugins=["gate", "echo"], **settings)
+        (self.folder / "gate").mkdir(exist_ok=True)
         (self.folder / "gate.py").write_text(GATE, encoding="utf-8")
-        gate = configuration({}, use=str(self.folder / "gate.py"), file=str(self.gate))
+        gate = configuration({}, use=str(self.folder / "gate.py"), folder=str(self.folder / "gate"))
         return Service(self.folder / name, f"{text}[plugin.gate]\n{gate}")
 
-    @property
-    def gate(self) -> Path:
-        """The file that lets the held ones go."""
-        return self.folder / "open"
+    def open(self, *names: str) -> None:
+        """Let the held ones of these names go."""
+        for name in names:
+            (self.folder / "gate" / name).touch()
 
     @contextlib.asynccontextmanager
     async def replicas(self, *names: str) -> AsyncIterator[list[Service]]:
@@ -93,6 +99,16 @@ class Site:
         finally:
             for service in services:
                 await service.kill()
+
+
+@contextlib.asynccontextmanager
+async def slack_site(folder: Path, database: str) -> AsyncIterator[tuple[Site, SlackSimulator]]:
+    """Make the site of a bot in Slack, on the generic webhook, and on the chat page."""
+    slack = SlackSimulator()
+    slack.unlimited()
+    async with serve(slack) as platform:
+        accounts = {"team": {"platform": "slack", **slack.settings(platform)}}
+        yield Site(folder=folder, database=database, accounts=accounts), slack
 
 
 class Haproxy:
@@ -202,11 +218,131 @@ async def haproxy(folder: Path, replicas: Sequence[str], *, secure: str = "") ->
         await server.stop()
 
 
+class Nginx:
+    """One nginx that includes the shipped file as it is; the two files beside it are those of this machine."""
+
+    def __init__(self, folder: Path, replicas: Sequence[str]) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "nginx" / "access.log"
+        self._folder = folder / "nginx"
+        self._replicas = list(replicas)
+        self._process: asyncio.subprocess.Process | None = None
+        self._folder.mkdir()
+        (self._folder / "dragoman.door").write_text(f"listen 127.0.0.1:{self.port};", encoding="utf-8")
+        self._written("dragoman.replicas", frozenset())
+        parts = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        places = " ".join(f"{part}_temp_path {self._folder / part};" for part in parts)
+        user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+        (self._folder / "nginx.conf").write_text(
+            f"""{f"user {user} {group};" if os.getuid() == 0 else ""}
+            daemon off; worker_processes 2; error_log stderr; pid {self._folder / "pid"};
+            events {{ worker_connections 512; }}
+            http {{
+                {places}
+                log_format where '$upstream_addr $request_uri';
+                access_log {self.log} where;
+                include {NGINX / "dragoman.conf"};
+            }}""",
+            encoding="utf-8",
+        )
+
+    def _written(self, name: str, down: Collection[str]) -> None:
+        shipped = (NGINX / name).read_text(encoding="utf-8").splitlines()
+        options = next(line for line in shipped if line.startswith("server ")).split()[2:]
+        lines = [" ".join(["server", each, *(["down"] if each in down else []), *options]) for each in self._replicas]
+        (self._folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    async def run(self, *options: str) -> asyncio.subprocess.Process:
+        """Run the program on this configuration."""
+        program, conf = need("nginx", "nginx"), str(self._folder / "nginx.conf")
+        with (self._folder / "nginx.log").open("ab") as log:
+            return await asyncio.create_subprocess_exec(program, "-c", conf, *options, stdout=log, stderr=log)
+
+    async def start(self) -> None:
+        """Test the configuration, start, and wait until the door is open."""
+        test = await self.run("-t")
+        assert await test.wait() == 0, self.said()
+        self._process = await self.run()
+        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+            while True:
+                assert self._process.returncode is None, self.said()
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(self.url + "/nothing") as answer:
+                        assert answer.status == 404
+                        return
+                await asyncio.sleep(0.02)
+
+    async def reload(self, *, down: Collection[str] = (), replicas: Sequence[str] = ()) -> None:
+        """Change the list of replicas, and let nginx read it again; returns when the old workers take nothing new."""
+        self._replicas = list(replicas or self._replicas)
+        self._written("dragoman.replicas", down)
+        assert self._process is not None
+        before = {child.pid for child in psutil.Process(self._process.pid).children()}
+        assert await (await self.run("-s", "reload")).wait() == 0, self.said()
+        async with asyncio.timeout(20):
+            while any(_accepts(pid, self.port) for pid in before):
+                await asyncio.sleep(0.02)
+
+    def said(self) -> str:
+        """Return what nginx wrote."""
+        return (self._folder / "nginx.log").read_text(encoding="utf-8")
+
+    async def stop(self) -> None:
+        """End it."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            await self._process.wait()
+
+    def taken(self, *, since: int = 0) -> list[tuple[str, str]]:
+        """Read the log: which replica took which path, in order."""
+        lines = self.log.read_text(encoding="utf-8")[since:].splitlines()
+        return [(words[0], words[-1]) for words in map(str.split, lines)]
+
+
+def _accepts(pid: int, port: int) -> bool:
+    """Tell whether a process listens on a port still."""
+    try:
+        connections = psutil.Process(pid).net_connections("tcp4")
+    except psutil.NoSuchProcess:
+        return False
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections)
+
+
+@contextlib.asynccontextmanager
+async def nginx(folder: Path, replicas: Sequence[str]) -> AsyncIterator[Nginx]:
+    """Run an nginx while the context is open."""
+    server = Nginx(folder, replicas)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
+
+
 async def asked(session: aiohttp.ClientSession, url: str, content: str, name: str) -> tuple[int, str]:
     """Ask the generic webhook, and wait for the reply; returns the status and what was said."""
     body = {"content": content, "id": name, "conversation_id": name}
     async with session.post(f"{url}/webhook", json=body, headers=CALLER) as answer:
         return answer.status, (await answer.json())["reply"] if answer.status == 200 else await answer.text()
+
+
+@contextlib.asynccontextmanager
+async def chat(session: aiohttp.ClientSession, url: str, visitor: str) -> AsyncIterator[Socket]:
+    """Open the chat's WebSocket as a visitor's page does."""
+    headers = {"origin": url, "cookie": f"dragoman_chat={visitor}"}
+    async with session.ws_connect(f"{url}/chat/socket", headers=headers) as socket:
+        assert (await socket.receive_json(timeout=10))["type"] == "history"
+        yield socket
+
+
+async def reply(socket: Socket, text: str) -> str:
+    """Say something in the chat; returns what the bot says."""
+    await socket.send_json({"id": text, "text": text})
+    while (frame := await socket.receive_json(timeout=20)).get("by") != "bot":
+        assert frame["type"] != "error", frame
+    words: str = frame["text"]
+    return words
 
 
 def address(service: Service) -> str:
@@ -218,11 +354,9 @@ def self_signed(folder: Path) -> Path:
     """Make a certificate and its key in one file, as haproxy wants it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(
-        now + datetime.timedelta(days=1)
-    )
+    builder = builder.not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=1))
     local = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     certificate = builder.add_extension(local, critical=False).sign(key, hashes.SHA256())
     path = folder / "certificate.pem"

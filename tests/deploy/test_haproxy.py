@@ -4,17 +4,16 @@ import asyncio
 import contextlib
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import pytest
-from tests.deploy.balancer import Haproxy, Site, address, asked, haproxy, self_signed
+from tests.deploy.balancer import Haproxy, Site, address, asked, chat, haproxy, reply, self_signed, slack_site
 
 from dragoman.testing.load import Load
 from dragoman.testing.process import Service
-from dragoman.testing.simulator import serve
 from dragoman.testing.simulators.slack import SlackSimulator
 
 pytestmark = pytest.mark.timeout(180)
@@ -22,16 +21,6 @@ REPLICAS: Final = ("replica-1", "replica-2", "replica-3")
 VISITORS: Final = [f"visitor-{number}" for number in range(90)]
 
 Session = aiohttp.ClientSession
-
-
-@contextlib.asynccontextmanager
-async def slack_site(folder: Path, database: str) -> AsyncIterator[tuple[Site, SlackSimulator]]:
-    """Make the site of a bot in Slack, on the generic webhook, and on the chat page."""
-    slack = SlackSimulator()
-    slack.unlimited()
-    async with serve(slack) as platform:
-        accounts = {"team": {"platform": "slack", **slack.settings(platform)}}
-        yield Site(folder=folder, database=database, accounts=accounts), slack
 
 
 async def events(session: Session, service: Service) -> int:
@@ -52,23 +41,6 @@ async def homes(session: Session, balancer: Haproxy) -> dict[str, str]:
         while len(found := balancer.taken("chat", since=since)) < len(VISITORS):
             await asyncio.sleep(0.02)
     return {VISITORS[int(path.rpartition("?")[2])]: replica for replica, path in found}
-
-
-@contextlib.asynccontextmanager
-async def chat(session: Session, balancer: Haproxy, visitor: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    headers = {"origin": balancer.url, "cookie": f"dragoman_chat={visitor}"}
-    async with session.ws_connect(f"{balancer.url}/chat/socket", headers=headers) as socket:
-        assert (await socket.receive_json(timeout=10))["type"] == "history"
-        yield socket
-
-
-async def reply(socket: aiohttp.ClientWebSocketResponse, text: str) -> str:
-    """Say something in the chat; returns what the bot says."""
-    await socket.send_json({"id": text, "text": text})
-    while (frame := await socket.receive_json(timeout=20)).get("by") != "bot":
-        assert frame["type"] != "error", frame
-    words: str = frame["text"]
-    return words
 
 
 async def test_each_kind_of_traffic_has_its_policy(tmp_path: Path, database: str) -> None:
@@ -131,16 +103,16 @@ async def assert_who_is_busy_gets_fewer(session: Session, balancer: Haproxy, sit
     assert answers == [(200, f"echo: n{number}") for number in range(30)]
     assert after["replica-1"] == before["replica-1"]
     assert min(after[replica] - before[replica] for replica in REPLICAS[1:]) >= 10
-    site.gate.touch()
-    assert await asyncio.gather(*held) == [(200, f"held {number}") for number in range(6)]
-    site.gate.unlink()
+    site.open(*(f"replica-1-{number}" for number in range(6)))
+    assert await asyncio.gather(*held) == [(200, f"held replica-1-{number}") for number in range(6)]
 
 
 async def holding(session: Session, balancer: Haproxy, replica: str, many: int) -> list[asyncio.Task[tuple[int, str]]]:
     """Keep one replica busy with requests that wait for their replies."""
     others = [name for name in REPLICAS if name != replica]
     await balancer.command(*(f"set server hooks/{name} state drain" for name in others))
-    held = [asyncio.create_task(asked(session, balancer.url, f"/hold {n}", f"{replica}-{n}")) for n in range(many)]
+    names = [f"{replica}-{number}" for number in range(many)]
+    held = [asyncio.create_task(asked(session, balancer.url, f"/hold {name}", name)) for name in names]
     async with asyncio.timeout(10):
         while (await balancer.figures("waiting", "scur"))[replica] < many:
             await asyncio.sleep(0.02)
@@ -155,7 +127,7 @@ async def assert_visitors_stay(session: Session, balancer: Haproxy) -> None:
     assert min(Counter(first.values())[replica] for replica in REPLICAS) >= len(VISITORS) // 6
     async with contextlib.AsyncExitStack() as stack:
         people = VISITORS[:9]
-        sockets = [await stack.enter_async_context(chat(session, balancer, visitor)) for visitor in people]
+        sockets = [await stack.enter_async_context(chat(session, balancer.url, visitor)) for visitor in people]
         there = Counter(first[visitor] for visitor in people)
         assert await balancer.figures("chat", "scur") == {replica: there[replica] for replica in REPLICAS}
         await balancer.command("set server hooks/replica-2 state drain")
@@ -178,8 +150,8 @@ async def assert_who_leaves_is_noticed(
     async with asyncio.timeout(10):
         while "caller.left" not in services[2].log.read_text(encoding="utf-8"):
             await asyncio.sleep(0.02)
-    site.gate.touch()
-    assert await asked(session, balancer.url, "/hold 0", "replica-3-0") == (200, "held 0")
+    site.open("replica-3-0")
+    assert await asked(session, balancer.url, "/hold replica-3-0", "replica-3-0") == (200, "held replica-3-0")
 
 
 async def test_the_door_is_tls_and_says_when_to_come_back_while_no_replica_is_ready(tmp_path: Path) -> None:
