@@ -63,6 +63,8 @@ MATRIX: Final[dict[str, dict[str, Any]]] = {
         "serviceAccount": {"create": False},
     },
     "haproxy": {"ingress": {**INGRESS, "controller": "haproxy", "hooks": {"balancing": "least"}}},
+    "haproxy-ingress": {"ingress": {**INGRESS, "controller": "haproxy-ingress", "chat": {"enabled": True}}},
+    "a controller without annotations": {"ingress": {**INGRESS, "controller": "other"}},
     "another controller": {"ingress": {**INGRESS, "controller": "other", "annotations": {"example.org/a": "b"}}},
     "behind a load balancer": {"service": {"type": "LoadBalancer"}, "publicUrl": "https://bot.example.org"},
     "a name of its own": {"fullnameOverride": "helper", "serviceAccount": {"name": "helper-account"}},
@@ -237,13 +239,47 @@ def test_what_is_scaled_has_no_fixed_number() -> None:
         ("haproxy", "round-robin", ("haproxy.org/load-balance", "roundrobin")),
         ("haproxy", "least", ("haproxy.org/load-balance", "leastconn")),
         ("haproxy", "hash", ("haproxy.org/load-balance", "source")),
+        ("haproxy", "hash", ("haproxy.org/backend-config-snippet", "hash-type consistent")),
+        ("haproxy-ingress", "round-robin", ("haproxy-ingress.github.io/balance-algorithm", "roundrobin")),
+        ("haproxy-ingress", "least", ("haproxy-ingress.github.io/balance-algorithm", "leastconn")),
+        ("haproxy-ingress", "hash", ("haproxy-ingress.github.io/balance-algorithm", "hash req.cook(dragoman_chat)")),
+        ("haproxy-ingress", "hash", ("haproxy-ingress.github.io/config-backend", "hash-type consistent")),
     ],
 )
 def test_the_ingress_is_told_how_to_balance(controller: str, balancing: str, annotation: tuple[str, str]) -> None:
     values = {"ingress": {**INGRESS, "controller": controller, "hooks": {"balancing": balancing}}}
-    (ingress,) = rendered(values, "Ingress")
+    found = {one["metadata"]["name"]: one["metadata"]["annotations"] for one in rendered(values, "Ingress")}
 
-    assert annotation in ingress["metadata"]["annotations"].items()
+    assert annotation in found["bot-dragoman-hooks"].items()
+
+
+def test_each_kind_of_traffic_has_its_policy_and_a_service_of_its_own() -> None:
+    """A controller keeps one policy for a Service: of two Ingresses with the same one, only the first is heard."""
+    values = {"ingress": {**INGRESS, "chat": {"enabled": True}}}
+    found, key = {}, "nginx.ingress.kubernetes.io/"
+    for one in rendered(values, "Ingress"):
+        paths = one["spec"]["rules"][0]["http"]["paths"]
+        (service,) = {path["backend"]["service"]["name"] for path in paths}
+        annotations = one["metadata"]["annotations"]
+        found[service] = annotations.get(key + "load-balance") or annotations[key + "upstream-hash-by"]
+
+    assert found == {
+        "bot-dragoman-hooks": "round_robin",
+        "bot-dragoman-waiting": "ewma",
+        "bot-dragoman-chat": "$cookie_dragoman_chat$remote_addr",
+    }
+
+
+def test_a_request_that_waits_for_its_reply_is_waited_for() -> None:
+    """`reply_within` is 300 seconds at most."""
+    for controller, key in (
+        ("nginx", "nginx.ingress.kubernetes.io/proxy-read-timeout"),
+        ("haproxy", "haproxy.org/timeout-server"),
+        ("haproxy-ingress", "haproxy-ingress.github.io/timeout-server"),
+    ):
+        found = rendered({"ingress": {**INGRESS, "controller": controller}}, "Ingress")
+        (waiting,) = [one for one in found if one["metadata"]["name"].endswith("-waiting")]
+        assert int(waiting["metadata"]["annotations"][key].rstrip("s")) > 300
 
 
 def test_only_what_is_meant_is_published() -> None:
@@ -251,9 +287,12 @@ def test_only_what_is_meant_is_published() -> None:
         found = rendered({"ingress": {**INGRESS, **more}}, "Ingress")
         return {path["path"] for one in found for path in one["spec"]["rules"][0]["http"]["paths"]}
 
-    assert published() == {"/hooks", "/webhook"}
-    assert published(oauth=True) == {"/hooks", "/webhook", "/oauth"}
-    assert published(chat={"enabled": True}) == {"/hooks", "/webhook", "/chat", "/static", "/"}
+    hooks = {"/hooks", "/webhook", "/hooks/webhook"}
+    assert published() == hooks
+    assert published(waiting={"paths": ["/hooks/ask"]}) == {"/hooks", "/hooks/ask"}
+    assert published(waiting={"paths": []}) == {"/hooks"}
+    assert published(oauth=True) == {*hooks, "/oauth"}
+    assert published(chat={"enabled": True}) == {*hooks, "/chat", "/static", "/"}
 
 
 def test_the_rules_are_those_that_are_shipped_and_tested() -> None:
