@@ -54,6 +54,9 @@ faults: develop ## Hurt the service in some thirty ways and judge what came of i
 faults-all: develop ## All faults, the long ones too, by FAULT_ROUNDS random schedules each (hours)
 	$(BIN)/python -m tests.faults --long --times $${FAULT_ROUNDS:-3} $(ARGS)
 
+rehearsal: develop ## Let a load go up and down, and scale real replicas behind haproxy by Kubernetes' formula (four minutes)
+	$(BIN)/python -m tests.rehearsal $(ARGS)
+
 lock: develop ## Lock the dependencies again, with hashes
 	$(BIN)/uv pip compile pyproject.toml -c requirements/limits.in --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/base.txt
 	$(BIN)/uv pip compile requirements/build.in --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/build.txt
@@ -78,5 +81,5 @@ cluster-test: develop ## Install the chart into the cluster that KUBECONFIG name
 changelog: develop ## Show what the fragments will say in the next release
 	$(BIN)/towncrier build --draft --version next
 
-.PHONY: help install develop run test check format budget bench faults faults-all lock wheel wheel-test manifests cluster-test changelog
+.PHONY: $(shell sed -n "s/^\([a-z-]*\):.*\#\#.*/\1/p" $(MAKEFILE_LIST))
 .DEFAULT_GOAL := help

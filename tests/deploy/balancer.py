@@ -27,6 +27,7 @@ from dragoman.testing.process import Service, configuration, free_port
 from dragoman.testing.simulator import serve
 from dragoman.testing.simulators.slack import SlackSimulator
 
+HERE: Final = Path(__file__).parent
 HAPROXY: Final = DEPLOY / "haproxy" / "haproxy.cfg"
 NGINX: Final = DEPLOY / "nginx"
 BACKENDS: Final = ("hooks", "waiting", "chat")
@@ -36,32 +37,6 @@ LINGER: Final = 3.0
 Socket = aiohttp.ClientWebSocketResponse
 TAKEN: Final = re.compile(r" (\w+)/(\S+) \S+ (\d{3}|-1) .*\"(?:GET|POST) (\S+) ")
 """A line of haproxy's log: backend, replica, status and path of a request."""
-GATE: Final = '''
-"""Answers `/hold NAME` when a file of that name is there, and not before."""
-
-import asyncio
-import dataclasses
-from pathlib import Path
-
-from dragoman import Plugin, Turn
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Where the files would be."""
-
-    folder: str
-
-
-plugin = Plugin("gate", settings=Settings)
-
-
-@plugin.command("hold")
-async def hold(turn: Turn, name: str) -> None:
-    while not (Path(turn.settings.folder) / name).exists():
-        await asyncio.sleep(0.02)
-    turn.say(f"held {name}")
-'''
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,18 +46,19 @@ class Site:
     folder: Path
     database: str
     accounts: Mapping[str, Mapping[str, Any]]
+    plugin: Mapping[str, Any] = dataclasses.field(default_factory=lambda: {"use": str(HERE / "gate.py")})
+    """What answers before the echo: its file, and its settings besides the folder of the gate."""
 
     def replica(self, name: str) -> Service:
         """Make a replica, which is not started yet."""
         webhook = {"platform": "webhook", "token": CALLER["authorization"].partition(" ")[2], "reply_within": 60.0}
-        tables = {name: {"sends_per_second": 1e5, **table} for name, table in self.accounts.items()}
-        accounts = {"webhook": webhook, **tables}
+        tables = {each: {"sends_per_second": 1e5, **table} for each, table in self.accounts.items()}
         settings = {"store": self.database, "encryption_key": "Z" * 43 + "=", "linger": LINGER}
-        text = configuration(accounts, plugins=["gate", "echo"], **settings)
+        first = Path(self.plugin["use"]).stem
+        text = configuration({"webhook": webhook, **tables}, plugins=[first, "echo"], **settings)
+        gate = {"folder": str(self.folder / "gate")} if first == "gate" else {}
         (self.folder / "gate").mkdir(exist_ok=True)
-        (self.folder / "gate.py").write_text(GATE, encoding="utf-8")
-        gate = configuration({}, use=str(self.folder / "gate.py"), folder=str(self.folder / "gate"))
-        return Service(self.folder / name, f"{text}[plugin.gate]\n{gate}")
+        return Service(self.folder / name, f"{text}[plugin.{first}]\n{configuration({}, **self.plugin, **gate)}")
 
     def open(self, *names: str) -> None:
         """Let the held ones of these names go."""

@@ -23,6 +23,8 @@ import asyncpg
 import helm_python
 import pytest
 import yaml
+from tests.deploy.balancer import Haproxy, haproxy, nginx
+from tests.deploy.conftest import need
 
 from dragoman.store.sqlite import SqliteStore
 from dragoman.testing.process import Service, free_port, toml
@@ -355,6 +357,29 @@ async def unit(desk: Desk, found: list[str]) -> None:
     assert (desk.folder / f"{found[0]}.service").exists()
 
 
+async def check_balancer(desk: Desk, found: list[str]) -> None:
+    """Let haproxy read its file, with this machine's door and user."""
+    program, here = need("haproxy", "haproxy"), Haproxy(desk.folder, [])
+    desk.environ.update(here.environ)
+    code, out = await desk.run(program, "-c", "-f", found[0], folder=desk.root)
+    assert code == 0, out
+    await here.stop()
+
+
+async def tell_balancer(desk: Desk, found: list[str]) -> None:
+    """Say it to a haproxy that runs: one that does not understand says so."""
+    async with haproxy(desk.folder, []) as here:
+        said = await here.command(found[0])
+    assert not re.search("unknown|require|invalid|can't|no such", said, re.IGNORECASE), said
+
+
+async def tell_nginx(desk: Desk, found: list[str]) -> None:
+    """Say it to an nginx that runs."""
+    (folder := desk.folder / secrets.token_hex(4)).mkdir()
+    async with nginx(folder, ["127.0.0.1:9"]) as here:
+        assert await (await here.run(*found[0].split())).wait() == 0, here.said()
+
+
 async def nothing(_desk: Desk, _found: list[str]) -> None:
     """Do nothing: there is no systemd here, and no cluster."""
 
@@ -371,6 +396,9 @@ TABLE: Final[Mapping[str, Step]] = {
     r"promtool (.+)": promtool,
     r"helm install (\w+) (\S+) --namespace chat --values (\S+)": helm,
     r"kubectl --namespace chat create secret generic \w+ (.+)": cluster_secret,
+    r"haproxy -c -f (\S+)": check_balancer,
+    r'echo "([^"]+)" \| socat stdio /run/haproxy/admin\.sock': tell_balancer,
+    r"nginx (-t|-s reload)": tell_nginx,
     r"kubectl create namespace \w+": nothing,
     r"kubectl apply --kustomize build/manifests": nothing,
     r"curl (.+)": curl,

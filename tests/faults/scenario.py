@@ -275,7 +275,7 @@ def _verdict(field: Field, findings: oracle.Findings) -> list[str]:
     return [words for words, wrong in checks.items() if wrong]
 
 
-def _stretch() -> float:
+def stretched() -> float:
     """Say how many times longer than its work this process took, because it waited for a processor (1: not at all)."""
     worked, waited, _ = map(int, Path("/proc/self/schedstat").read_text(encoding="ascii").split())
     return (worked + waited) / worked
@@ -309,7 +309,7 @@ def _figures(field: Field, findings: oracle.Findings) -> dict[str, Any]:
         "drain_max": round(max(fleet.drains, default=0.0), 1),
         "5xx": sum(count for status, count in statuses.items() if status >= 500),
         "unanswered": statuses[0],
-        "stretch": round(_stretch(), 1),
+        "stretch": round(stretched(), 1),
         "rss_max": fleet.rss >> 20,
         "rss_grown": round(fleet.grown / (1 << 20), 1),
     }
