@@ -179,7 +179,7 @@ async def test_replicas_come_and_go_under_load_and_nobody_notices(tmp_path: Path
     ):
         stop = asyncio.Event()
         load = Load(slack, f"{balancer.url}/hooks/team", conversations=60, channel="D{:08}")
-        working = asyncio.create_task(load.run(40.0, 120.0, stop=stop))
+        working = asyncio.create_task(load.run(25.0, 120.0, stop=stop))
         calling = asyncio.create_task(call(session, balancer, stop))
         try:
             await come_and_go(balancer, site, services)
@@ -193,7 +193,7 @@ async def test_replicas_come_and_go_under_load_and_nobody_notices(tmp_path: Path
         assert load.statuses == {200: len(load.samples)}  # nothing had to be sent again
         assert (verdict.lost, verdict.duplicates, verdict.inversions) == ((), 0, 0)
         assert answers == {f"n{number}": (200, f"echo: n{number}") for number in range(len(answers))}
-        assert len(load.samples) > 200
+        assert len(load.samples) > 150
         assert len(answers) > 40
         assert min(Counter(replica for replica, _ in balancer.taken("hooks")).values()) > 20
         assert set(await balancer.figures("hooks", "stot")) == {"replica-1", "replica-3", "replica-4"}

@@ -120,7 +120,7 @@ async def assert_a_list_that_changes_is_not_noticed(
     """Under load one replica is taken out of the list, ended, started again, and put back."""
     stop, slack.sent[:] = asyncio.Event(), []
     load = Load(slack, f"{balancer.url}/hooks/team", conversations=60, channel="D9{:07}")
-    working = asyncio.create_task(load.run(40.0, 120.0, stop=stop))
+    working = asyncio.create_task(load.run(25.0, 120.0, stop=stop))
     try:
         await balancer.reload(down=[address(services[0])])
         assert await services[0].stop() == 0

@@ -28,7 +28,7 @@ def drawn(report: Report) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">',
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         _text(LEFT, 22, _headline(report), size=15),
-        _text(LEFT, 42, report.machine, fill="#666666"),
+        _text(LEFT, 42, _circumstances(report), fill="#666666"),
     ]
     for number, (title, colour, value) in enumerate(PANELS):
         parts += _panel(report, TOP + number * (PANEL + GAP), title, colour, value)
@@ -40,6 +40,13 @@ def _headline(report: Report) -> str:
     return (
         f"{report.sent} messages, {report.lost} lost, {report.twice} answered twice; "
         f"{report.least} to {max(moment.ready for moment in report.moments)} replicas; p99 {report.p99_ms:.0f} ms"
+    )
+
+
+def _circumstances(report: Report) -> str:
+    return (
+        f"{report.machine}; {report.toil_ms:.0f} ms of processor time a turn; autoscaler's time {report.times:g} times "
+        f"as fast; the harness took {report.stretch:.1f} times its work"
     )
 
 
