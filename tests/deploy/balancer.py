@@ -35,8 +35,8 @@ CALLER: Final = {"authorization": "Bearer a-caller-of-the-tests"}
 LINGER: Final = 3.0
 
 Socket = aiohttp.ClientWebSocketResponse
-TAKEN: Final = re.compile(r" (\w+)/(\S+) \S+ (\d{3}|-1) .*\"(?:GET|POST) (\S+) ")
-"""A line of haproxy's log: backend, replica, status and path of a request."""
+TAKEN: Final = re.compile(r" (\w+)/(\S+) \S+ \S+ \S+ \S+ \S+ (?:GET|POST) (\S+)$", re.MULTILINE)
+"""A line of haproxy's log: backend, replica and path of a request."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,7 +180,7 @@ class Haproxy:
     def taken(self, backend: str, *, since: int = 0) -> list[tuple[str, str]]:
         """Read the log: which replica took which path, in order."""
         found = TAKEN.findall(self.log.read_text(encoding="utf-8")[since:])
-        return [(replica, path) for part, replica, _, path in found if part == backend]
+        return [(replica, path) for part, replica, path in found if part == backend]
 
 
 @contextlib.asynccontextmanager
@@ -205,7 +205,8 @@ class Nginx:
         self._replicas = list(replicas)
         self._process: asyncio.subprocess.Process | None = None
         self._folder.mkdir()
-        (self._folder / "dragoman.door").write_text(f"listen 127.0.0.1:{self.port};", encoding="utf-8")
+        door = f"listen 127.0.0.1:{self.port}; access_log {self.log} dragoman;"
+        (self._folder / "dragoman.door").write_text(door, encoding="utf-8")
         self._written("dragoman.replicas", frozenset())
         parts = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         places = " ".join(f"{part}_temp_path {self._folder / part};" for part in parts)
@@ -216,8 +217,7 @@ class Nginx:
             events {{ worker_connections 512; }}
             http {{
                 {places}
-                log_format where '$upstream_addr $request_uri';
-                access_log {self.log} where;
+                access_log off;
                 include {NGINX / "dragoman.conf"};
             }}""",
             encoding="utf-8",
@@ -273,7 +273,7 @@ class Nginx:
     def taken(self, *, since: int = 0) -> list[tuple[str, str]]:
         """Read the log: which replica took which path, in order."""
         lines = self.log.read_text(encoding="utf-8")[since:].splitlines()
-        return [(words[0], words[-1]) for words in map(str.split, lines)]
+        return [(words[2], words[-1]) for words in map(str.split, lines)]
 
 
 def _accepts(pid: int, port: int) -> bool:
