@@ -99,12 +99,12 @@ class Haproxy:
         nobody = ["127.0.0.1:9"] * (3 - len(replicas))
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")},
-            "DRAGOMAN_HTTPS": f"127.0.0.1:{self.port}" + (f" ssl crt {secure} alpn h2,http/1.1" if secure else ""),
-            "DRAGOMAN_HTTP": f"127.0.0.1:{self.plain}",
-            "HAPROXY_SOCKET": str(self._folder / "admin.sock"),
-            "HAPROXY_USER": pwd.getpwuid(os.getuid()).pw_name,
-            "HAPROXY_GROUP": grp.getgrgid(os.getgid()).gr_name,
-            **{f"DRAGOMAN_REPLICA_{number}": each for number, each in enumerate([*replicas, *nobody], 1)},
+            "BALANCER_HTTPS": f"127.0.0.1:{self.port}" + (f" ssl crt {secure} alpn h2,http/1.1" if secure else ""),
+            "BALANCER_HTTP": f"127.0.0.1:{self.plain}",
+            "BALANCER_SOCKET": str(self._folder / "admin.sock"),
+            "BALANCER_USER": pwd.getpwuid(os.getuid()).pw_name,
+            "BALANCER_GROUP": grp.getgrgid(os.getgid()).gr_name,
+            **{f"BALANCER_REPLICA_{number}": each for number, each in enumerate([*replicas, *nobody], 1)},
         }
         self._process: asyncio.subprocess.Process | None = None
 
