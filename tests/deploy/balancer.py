@@ -98,7 +98,7 @@ class Haproxy:
         self._folder = Path(tempfile.mkdtemp(prefix="dgm-lb-"))  # a socket's path must be short
         nobody = ["127.0.0.1:9"] * (3 - len(replicas))
         self.environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")},
+            **os.environ,
             "BALANCER_HTTPS": f"127.0.0.1:{self.port}" + (f" ssl crt {secure} alpn h2,http/1.1" if secure else ""),
             "BALANCER_HTTP": f"127.0.0.1:{self.plain}",
             "BALANCER_SOCKET": str(self._folder / "admin.sock"),
