@@ -1,4 +1,4 @@
-"""Rehearse scaling: `python -m tests.rehearsal [--times 10] [--most 4] [--steps RATE:SECONDS,...]`.
+"""Rehearse scaling: `python -m tests.rehearsal [--times 10] [--most 4] [--share 1] [--steps RATE:SECONDS,...]`.
 
 A load goes up and down through haproxy (its shipped configuration) to real replicas on PostgreSQL. A controller applies
 the HorizontalPodAutoscaler's formula, with the chart's values, to the processor time that they really use, and starts
@@ -139,11 +139,12 @@ async def opened(scaling: Scaling, requested: float, every: float) -> AsyncItera
         yield Rehearsal(load, fleet, scaling, every)
 
 
-async def rehearse(steps: Sequence[Step], *, times: float, most: int) -> report.Report:
-    """Rehearse once."""
+async def rehearse(steps: Sequence[Step], *, times: float, most: int, share: float) -> report.Report:
+    """Rehearse once; `share` is how much of the load there is, and of the chart's request for each replica."""
     values: dict[str, Any] = yaml.safe_load((DEPLOY / "helm" / "dragoman" / "values.yaml").read_text(encoding="utf-8"))
     scaling = Scaling.read(values["defaults"]["autoscaling"], most=most, times=times)
-    requested = float(values["defaults"]["resources"]["requests"]["cpu"].removesuffix("m")) / 1000
+    requested = float(values["defaults"]["resources"]["requests"]["cpu"].removesuffix("m")) / 1000 * share
+    steps = [(rate * share, seconds) for rate, seconds in steps]
     async with opened(scaling, requested, SYNC / times) as rehearsal:
         await rehearsal.play(steps)
         return rehearsal.report(times, requested)
@@ -154,13 +155,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.rehearsal", description=__doc__)
     parser.add_argument("--times", type=float, default=10.0, help="how many times as fast the autoscaler's time passes")
     parser.add_argument("--most", type=int, default=4, help="replicas, at most (6 places are there)")
+    parser.add_argument("--share", type=float, default=1.0, help="so much of load and request, for a busy machine")
     parser.add_argument("--steps", help="the load, as RATE:SECONDS,RATE:SECONDS,...")
     given = parser.parse_args()
     steps = STEPS
     if given.steps:
         pairs = (step.split(":") for step in given.steps.split(","))
         steps = tuple((float(rate), float(seconds)) for rate, seconds in pairs)
-    result = asyncio.run(rehearse(steps, times=given.times, most=min(6, given.most)))
+    result = asyncio.run(rehearse(steps, times=given.times, most=min(6, given.most), share=given.share))
     TO.mkdir(exist_ok=True)
     (TO / "rehearsal.json").write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
     (TO / "rehearsal.svg").write_text(picture.drawn(result), encoding="utf-8")

@@ -10,7 +10,7 @@ from tests.rehearsal.report import Moment, Report
 WIDTH: Final = 860
 LEFT: Final = 70
 RIGHT: Final = 20
-TOP: Final = 58
+TOP: Final = 74
 PANEL: Final = 92
 GAP: Final = 34
 PANELS: Final[tuple[tuple[str, str, Callable[[Moment], float]], ...]] = (
@@ -28,7 +28,8 @@ def drawn(report: Report) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">',
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         _text(LEFT, 22, _headline(report), size=15),
-        _text(LEFT, 42, _circumstances(report), fill="#666666"),
+        _text(LEFT, 40, report.machine, fill="#666666"),
+        _text(LEFT, 56, _circumstances(report), fill="#666666"),
     ]
     for number, (title, colour, value) in enumerate(PANELS):
         parts += _panel(report, TOP + number * (PANEL + GAP), title, colour, value)
@@ -45,8 +46,8 @@ def _headline(report: Report) -> str:
 
 def _circumstances(report: Report) -> str:
     return (
-        f"{report.machine}; {report.toil_ms:.0f} ms of processor time a turn; autoscaler's time {report.times:g} times "
-        f"as fast; the harness took {report.stretch:.1f} times its work"
+        f"a replica asks for {report.requested * 1000:.0f}m, a turn takes {report.toil_ms:.0f} ms; "
+        f"the autoscaler is {report.times:g} times as fast; the harness took {report.stretch:.1f} times its work"
     )
 
 
