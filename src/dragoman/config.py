@@ -91,6 +91,24 @@ class Backup(Bucket):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Traces:
+    """Where the life of each message is told as an OpenTelemetry trace; optional."""
+
+    url: str = setting(
+        "A collector that speaks OTLP over HTTP, http://HOST:4318 (empty: what OTEL_EXPORTER_OTLP_ENDPOINT says).",
+        default="",
+    )
+    headers: Secret = setting(
+        "Headers for the collector, NAME=VALUE with commas between (empty: what OTEL_EXPORTER_OTLP_HEADERS says).",
+        default=Secret(),
+    )
+    sample: float | None = setting(
+        "The part of all messages that is told, from 0 to 1 (default: what OTEL_TRACES_SAMPLER says, or all).",
+        default=None,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of the whole service."""
 
@@ -143,6 +161,7 @@ class Settings:
     archive: Archive = setting("Conversations in object storage.", default=Archive())
     backup: Backup = setting("The second copy of the store, in object storage.", default=Backup())
     backup_copy: Bucket = setting("The third copy: another bucket, in another region.", default=Bucket())
+    traces: Traces = setting("Traces for OpenTelemetry.", default=Traces())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -177,6 +177,24 @@ replicas = Gauge(
     "Replicas that are alive, as this one sees them.",
     registry=REGISTRY,
 )
+certificate_expiry = Gauge(
+    "dragoman_certificate_expiry_timestamp_seconds",
+    "When the certificate that `public_url` shows to others ends (epoch seconds), as last seen from here.",
+    ["host"],
+    registry=REGISTRY,
+)
+certificate_looks = Counter(
+    "dragoman_certificate_looks_total",
+    "Looks at the certificate of `public_url`, by outcome: seen, failed.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+spans = Counter(
+    "dragoman_spans_total",
+    "Spans of traces, by outcome: exported, lost (the collector was away, or too slow).",
+    ["outcome"],
+    registry=REGISTRY,
+)
 
 
 def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:

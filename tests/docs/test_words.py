@@ -17,7 +17,7 @@ from dragoman.adapters.slack import events as slack
 from dragoman.adapters.slack import probe
 from dragoman.adapters.telegram import poll
 from dragoman.adapters.webhook import Form
-from dragoman.config import OUTSIDE, AccountSettings, Archive, Backup, Retention, Settings
+from dragoman.config import OUTSIDE, AccountSettings, Archive, Backup, Retention, Settings, Traces
 from dragoman.flow.task import Task
 from dragoman.model import Address, Event, Sender
 
@@ -48,7 +48,7 @@ def fields(kind: Any) -> set[str]:
 
 def settings() -> set[str]:
     """Return the name of every setting there is."""
-    owners: list[Any] = [Settings, Retention, Archive, Backup, AccountSettings, Task]
+    owners: list[Any] = [Settings, Retention, Archive, Backup, Traces, AccountSettings, Task]
     owners += [adapters.load(name) for name in adapters.SHIPPED]
     owners += [kind for kind in (plugins.load(name).settings for name in plugins.SHIPPED) if kind]
     return {"use", *(name for kind in owners for name in fields(kind))}

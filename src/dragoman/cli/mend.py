@@ -32,7 +32,7 @@ def trace(
         print(json.dumps(found, ensure_ascii=False))
         return
     print(f"{found['id']}  {found['kind']}  {found['account']}  {found['conversation']}  key {found['key']}")
-    print(f"status {found['status']}, repeated {found['duplicates']} times")
+    print(f"status {found['status']}, repeated {found['duplicates']} times, trace {found['trace_id']}")
     for stage in found["stages"]:
         print(f"  {stage['name']:<13} {_time(stage.get('at')):<26} {stage['outcome']}")
 

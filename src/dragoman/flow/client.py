@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -10,6 +11,7 @@ from dragoman import crypto
 from dragoman.errors import CredentialRefused, NoAnswer
 from dragoman.flow.account import Account, Accounts
 from dragoman.flow.tokens import Tokens
+from dragoman.flow.traces import Tracer
 from dragoman.flow.transport.http import HttpTransport
 from dragoman.flow.transport.local import Hub
 from dragoman.wire import Credential, Exchange, Expired, Http, Imap, ImapPart, Push, Request, Response, Smtp
@@ -45,8 +47,10 @@ class Client:
         mail: MailTransport | None = None,
         tokens: Tokens | None = None,
         refer: Refer = str,
+        tracer: Tracer | None = None,
     ) -> None:
         self._http = http
+        self._tracer = tracer
         self.refer = refer
         self._hub = hub
         self._mail = mail
@@ -87,6 +91,18 @@ class Client:
             await self._mail.close_account(account)
 
     async def _carry(self, account: Account, request: Request, used: Used) -> Response:
+        """Make a request; where traces are wanted, its time is a span that names the server, and no path of it."""
+        if self._tracer is None or isinstance(request, Push | Expired):
+            return await self._send(account, request, used)
+        name, facts = _called(request)
+        with self._tracer.within(name, facts, "client") as call:
+            response = await self._send(account, request, used)
+            if isinstance(request, Http):
+                call.facts["http.response.status_code"] = response.status
+                call.fault = str(response.status) if response.status >= 400 else ""
+        return response
+
+    async def _send(self, account: Account, request: Request, used: Used) -> Response:
         if isinstance(request, Push):
             return self._hub.carry(account.name, request)
         if isinstance(request, Expired):
@@ -130,6 +146,14 @@ class Client:
         signature = crypto.webhook_signature(secret, request.headers["webhook-id"], stamp, request.body)
         signed = {"webhook-timestamp": stamp, "webhook-signature": signature}
         return {"headers": {**request.headers, **signed}}
+
+
+def _called(request: Http | Smtp | Imap | ImapPart) -> tuple[str, dict[str, str | int | float]]:
+    """Name a call, and say what may be told of it: the rest of an address may be a secret."""
+    if isinstance(request, Http):
+        host = urlsplit(request.url).hostname or ""
+        return request.method, {"http.request.method": request.method, "server.address": host}
+    return type(request).__name__.upper(), {"server.address": request.server.host}
 
 
 def referred(request: Http, refer: Refer) -> Http:

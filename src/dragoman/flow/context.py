@@ -13,6 +13,7 @@ from dragoman.flow.pace import Pacer
 from dragoman.flow.pressure import Senders
 from dragoman.flow.skew import SkewWatch
 from dragoman.flow.task import Book
+from dragoman.flow.traces import Tracer
 from dragoman.store.base import Reader, Store
 
 
@@ -64,6 +65,8 @@ class Context:
     """What keeps the copies of the store, where it is kept from here."""
     book: Book = dataclasses.field(default_factory=Book)
     """The tasks that the configuration has."""
+    tracer: Tracer | None = None
+    """Who is told of each stage, where traces are wanted."""
 
 
 async def freed(running: set[asyncio.Task[None]], stopping: asyncio.Event) -> None:

@@ -111,6 +111,8 @@ async def settle(context: Context, delivery: Delivery, decision: Decision) -> bo
 
 async def _deliver(context: Context, account: Account, delivery: Delivery, sending: Sending) -> None:
     began = context.clock()
+    if context.tracer:
+        context.tracer.delivering(delivery)
     outcome = await _perform(context, account, delivery, sending)
     telemetry.crash.passed("c10")
     window = account.adapter.capabilities.idempotent_send
@@ -118,7 +120,7 @@ async def _deliver(context: Context, account: Account, delivery: Delivery, sendi
     mine = await settle(context, delivery, decision)
     telemetry.crash.passed("c11")
     if mine:
-        _report(account, delivery, decision, began, context.clock())
+        _report(context, account, delivery, decision, began)
 
 
 async def _perform(context: Context, account: Account, delivery: Delivery, sending: Sending) -> Outcome:
@@ -135,11 +137,14 @@ async def _perform(context: Context, account: Account, delivery: Delivery, sendi
         return Refused(reason=str(error))
 
 
-def _report(account: Account, delivery: Delivery, decision: Decision, began: float, ended: float) -> None:
+def _report(context: Context, account: Account, delivery: Delivery, decision: Decision, began: float) -> None:
+    ended = context.clock()
     outcome = {Settled: "sent", Parked: "parked", Pause: "paused"}.get(type(decision), "retry")
     platform = account.platform
     telemetry.deliveries.labels(platform, outcome).inc()
     telemetry.stage_seconds.labels("deliver", platform).observe(max(0.0, ended - began))
+    if context.tracer:
+        context.tracer.delivered(delivery, platform, outcome, began)
     if isinstance(decision, Settled):
         log.info("delivered", delivery=delivery.id, attempt=delivery.attempt)
         if delivery.received_at:

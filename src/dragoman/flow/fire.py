@@ -76,11 +76,14 @@ async def _look(context: Context, allowance: Allowance) -> float:
     decided, strange = _decided(due)
     if strange:
         await context.store.timers.put_off(strange, STRANGE)
+    began = context.clock()
     moved = await context.store.timers.fire([firing for _, firing in decided.values()])
     telemetry.crash.passed("c12")
     allowance.use(overdue(due) if room > 0 else len(due.timers))
     for name in moved:
         _report(*decided[name], context.store.timers.time())
+        if context.tracer:
+            context.tracer.fired(decided[name][1], began)
     if room <= 0:
         return POLL / 5
     return 0.0 if len(due.timers) >= BATCH else SOON

@@ -38,6 +38,8 @@ class Answer:
 
     response: Response
     deliveries: Sequence[Delivery] = ()
+    ready: float = 0.0
+    """When the deliveries were taken."""
 
 
 async def receive(context: Context, account: Account, request: Http) -> Answer:
@@ -62,7 +64,8 @@ async def receive(context: Context, account: Account, request: Http) -> Answer:
     times = Times(received=received, authenticated=authenticated, parsed=context.clock())
     try:
         whole = msgspec.structs.replace(receipt, raw=payload.body)
-        accepted = await accept(context, account, whole, times, surplus="refuse")
+        caller = request.headers.get("traceparent", "") if context.tracer else ""
+        accepted = await accept(context, account, whole, times, surplus="refuse", caller=caller)
     except StoreAway as away:
         return Answer(response=_later(account, str(away), crowded=isinstance(away, Crowded)))
     telemetry.stage_seconds.labels("receive", account.platform).observe(max(0.0, context.clock() - received))
@@ -91,11 +94,12 @@ async def accept(
     times: Times,
     cursor: str | None = None,
     surplus: Surplus = "park",
+    caller: str = "",
 ) -> tuple[Accepted, ...]:
     """Store what a receipt brought, with the cursor in the same transaction; counts the outcomes.
 
     What is more of a conversation than may wait is parked, or (`surplus="refuse"`, where it comes again) raises
-    `Crowded`, when the rest is stored.
+    `Crowded`, when the rest is stored. `caller`: what an authentic request says of the trace that it belongs to.
     """
     if (receipt.events or receipt.malformed) and (reason := context.store.full()):
         raise StoreAway(reason)
@@ -110,6 +114,8 @@ async def accept(
     keep = {f"cursor:{account.name}": cursor} if cursor is not None else None
     accepted = await context.store.accept(account.name, receipt, times, keep, surplus)
     _count_all(account, receipt, accepted)
+    if context.tracer:
+        context.tracer.received(account, receipt.events, accepted, times, caller)
     if accepted:
         _observe(account, times)
         log.info("accepted", account=account.name, events=[item.id for item in accepted if item.id])
@@ -221,7 +227,7 @@ async def _passive_reply(
     if not messages and await context.reader.status(accepted.id) == "parked":
         detail = f"the message e{accepted.id} could not be answered; it is set aside for the operator"
         return Answer(response=problem(500, "parked", detail))
-    return Answer(response=account.adapter.answer(messages, event), deliveries=fresh)
+    return Answer(response=account.adapter.answer(messages, event), deliveries=fresh, ready=context.clock())
 
 
 async def _over(context: Context, event: int, seconds: float) -> bool:
@@ -268,5 +274,8 @@ async def written(context: Context, account: Account, answer: Answer, *, began: 
     for delivery in answer.deliveries:
         unsure = Parked(reason="unsure: the connection closed while the response was written")
         await settle(context, delivery, Settled() if ended else unsure)
-        telemetry.deliveries.labels(account.platform, "sent" if ended else "parked").inc()
+        outcome = "sent" if ended else "parked"
+        telemetry.deliveries.labels(account.platform, outcome).inc()
+        if context.tracer:
+            context.tracer.delivered(delivery, account.platform, outcome, answer.ready)
         telemetry.reply_seconds.labels(account.platform).observe(max(0.0, now - delivery.received_at))

@@ -1,6 +1,7 @@
 """The turns: claim a conversation, let the engine handle its next event, commit all that it wants at once."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final
@@ -96,7 +97,9 @@ async def _drain(running: set[asyncio.Task[None]]) -> None:
 async def _guarded(context: Context, claim: Claim, hurried_since: float) -> None:
     """Run one turn, whatever it does: an error is noted and tried again, at last parked."""
     telemetry.crash.passed("c5")
-    event = claim.events[0].event
+    event, began = claim.events[0].event, context.clock()
+    if context.tracer:
+        context.tracer.handling(claim)
     try:
         await _turn(context, claim, hurried_since)
     except asyncio.CancelledError:
@@ -104,15 +107,17 @@ async def _guarded(context: Context, claim: Claim, hurried_since: float) -> None
         raise
     except LostLease:
         telemetry.turns.labels(event.platform, "lost").inc()
+        if context.tracer:
+            context.tracer.handled(claim, began, "lost", fault="LostLease")
         log.warning("turn.lost", conversation=claim.conversation, message=claim.events[0].id)
     except Unstorable as error:  # nor will it ever be: it counts as the turn's own error
-        await _failed(context, claim, error)
+        await _failed(context, claim, error, began)
     except StoreError as away:  # not the message's fault: it is not counted, and tried again
         log.error("turn.interrupted", message=claim.events[0].id, reason=str(away))
         await asyncio.sleep(POLL)
         await _give_back(context, claim)
     except Exception as error:  # noqa: BLE001 - the outer loop: a plugin may raise anything, and costs its turn only
-        await _failed(context, claim, error)
+        await _failed(context, claim, error, began)
 
 
 async def _give_back(context: Context, claim: Claim) -> None:
@@ -130,7 +135,7 @@ async def _give_back(context: Context, claim: Claim) -> None:
             return
 
 
-async def _failed(context: Context, claim: Claim, error: Exception) -> None:
+async def _failed(context: Context, claim: Claim, error: Exception, began: float) -> None:
     stored = claim.events[0]
     reason = f"{type(error).__name__}: {error}" if isinstance(error, PluginError | Unstorable) else type(error).__name__
     log.error("turn.failed", message=stored.id, attempt=claim.attempt, error=telemetry.where(error))
@@ -140,7 +145,10 @@ async def _failed(context: Context, claim: Claim, error: Exception) -> None:
     except Exception as failure:  # noqa: BLE001 - the claim's lease ends by itself; nothing is lost
         log.error("retry.failed", message=stored.id, reason=str(failure))
         return
-    telemetry.turns.labels(stored.event.platform, "parked" if parked else "error").inc()
+    outcome = "parked" if parked else "error"
+    telemetry.turns.labels(stored.event.platform, outcome).inc()
+    if context.tracer:
+        context.tracer.handled(claim, began, outcome, fault=type(error).__name__)
 
 
 async def _turn(context: Context, claim: Claim, hurried_since: float) -> None:
@@ -169,6 +177,8 @@ async def _turn(context: Context, claim: Claim, hurried_since: float) -> None:
     telemetry.turns.labels(event.platform, outcome).inc()
     telemetry.stage_seconds.labels("route", event.platform).observe(max(0.0, began - stored.received_at))
     telemetry.stage_seconds.labels("respond", event.platform).observe(max(0.0, context.clock() - began))
+    if context.tracer:
+        context.tracer.handled(claim, began, outcome, handler)
     log.info("handled", message=stored.id, handler=handled.handler, replies=len(handled.outgoing))
 
 
@@ -310,7 +320,9 @@ class _World:
             return begun.result
         if isinstance(begun, InDoubt) and not repeat:
             raise PluginError(f"{name} was under way when the process died; nobody knows whether it happened")
-        result = await step(*arguments)
+        tracer = self._context.tracer
+        with tracer.within("once", {"dragoman.step": name}) if tracer else contextlib.nullcontext():
+            result = await step(*arguments)
         await store.done(turn, name, result)
         return result
 

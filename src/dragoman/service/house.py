@@ -34,6 +34,7 @@ from dragoman.service.attend import Attendants
 from dragoman.service.installation import Installation, load_accounts, load_plugins, load_tasks
 from dragoman.service.stores import open_cache, open_store
 from dragoman.service.tasks import HOUSE, references
+from dragoman.service.traces import open_tracer
 from dragoman.store.base import OpenStore, Shared, Store
 from dragoman.store.disk import Disk
 from dragoman.web.guard import Guard
@@ -118,7 +119,8 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
         tokens = Tokens(accounts, steady, shelf)
         stack.push_async_callback(tokens.close)
         refer = references(installation.document, installation.environ)
-        client = Client(http, hub, accounts, steady, mail=mail, tokens=tokens, refer=refer)
+        tracer = await open_tracer(stack, installation, steady, store.owner, roles)
+        client = Client(http, hub, accounts, steady, mail=mail, tokens=tokens, refer=refer, tracer=tracer)
         installer = Installer(client, accounts, shelf, steady)
         await installer.recall()
         context = Context(
@@ -135,6 +137,7 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
             plugins=tuple(running.values()),
             book=Book(tasks),
             keeper=keeper,
+            tracer=tracer,
         )
         attendants = Attendants(context, installation, running, listening="connector" in roles)
         yield House(context=context, hub=hub, media=media, guard=_guard(installation), attendants=attendants)

@@ -115,6 +115,7 @@ BOUNDS: Final = {
     "backup.snapshot_hours": (0.01, 720),
     "backup.days": (1, 3_650),
     "backup.drill_days": (0, 365),
+    "traces.sample": (0, 1),
 }
 """The least and the most of each number."""
 
@@ -124,6 +125,8 @@ def _check(document: Document, settings: Settings) -> None:
         value: Any = settings
         for part in key.split("."):
             value = getattr(value, part)
+        if value is None:
+            continue
         hint = "platforms repeat messages for 7 days" if key == "retention.messages" else ""
         if value < least:
             raise ConfigError(document.where(key), key, f"must be at least {least}", hint)

@@ -176,6 +176,8 @@ class Trace(Value):
     key: str
     status: str
     duplicates: int
+    trace_id: str
+    """Its turn's id, which is the trace's where traces are told."""
     stages: tuple[Stage, ...]
 
 

@@ -35,7 +35,11 @@ def encode(value: Any) -> str:
 
 def turn_id(event: Event) -> str:
     """Name the turn of an event: the same in every replay, whichever database it is in."""
-    return crypto.fingerprint(event.account, event.kind, event.key)
+    return _turn_id(event.account, event.kind, event.key)
+
+
+def _turn_id(account: str, kind: str, key: str) -> str:
+    return crypto.fingerprint(account, kind, key)
 
 
 def read_event(number: int, body: str, received_at: float) -> Stored | None:
@@ -154,6 +158,7 @@ def trace(row: Sequence[Any], deliveries: Collection[Sequence[Any]]) -> Trace:
         key=key,
         status=status,
         duplicates=duplicates,
+        trace_id=_turn_id(account, kind, key),
         stages=tuple(stages),
     )
 
