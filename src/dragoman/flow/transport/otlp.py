@@ -54,7 +54,7 @@ class Exporter:
         self._wake = threading.Event()
         self._closed = False
         self._failing = False
-        self._words = LastWords()
+        self._words = Words()
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
         self._thread.start()
 
@@ -73,6 +73,7 @@ class Exporter:
         self._wake.set()
         await asyncio.to_thread(self._thread.join, STOP)
         self._carrier.shutdown()  # type: ignore[no-untyped-call]  # the library's; it ends a wait between two tries
+        await asyncio.to_thread(self._thread.join, STOP / 2)
         self._words.close()
 
     def _run(self) -> None:
@@ -91,6 +92,7 @@ class Exporter:
                 log.warning("traces.back")
             else:
                 log.warning("traces.away", reason=self._words.said)
+        self._words.said = ""
 
     def _readable(self, span: Span) -> ReadableSpan:
         return ReadableSpan(
@@ -108,8 +110,8 @@ class Exporter:
         )
 
 
-class LastWords(logging.Handler):
-    """Keeps what the library said last, instead of a line in our log for each of its tries."""
+class Words(logging.Handler):
+    """Keeps the first thing that the library says of a failure, instead of a line in our log for each of its tries."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,8 +121,8 @@ class LastWords(logging.Handler):
         self._logger.propagate = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record's text."""
-        self.said = record.getMessage()[:200]
+        """Keep a record's text, unless there is one."""
+        self.said = self.said or record.getMessage()[:200]
 
     def close(self) -> None:
         """Let the library speak for itself again."""
