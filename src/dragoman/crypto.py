@@ -108,3 +108,10 @@ def webhook_signature(secret: str, message_id: str, timestamp: str, body: bytes)
     key = base64_bytes(secret.removeprefix("whsec_")) if secret.startswith("whsec_") else secret.encode()
     signed = f"{message_id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+
+
+def certificate_ends(shown: bytes) -> float:
+    """Return when a certificate (X.509, as DER) ends, in epoch seconds; raises `ValueError` when it is none."""
+    from cryptography import x509  # noqa: PLC0415 - looked at once an hour, and slow to load
+
+    return x509.load_der_x509_certificate(shown).not_valid_after_utc.timestamp()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from dragoman import telemetry
-from dragoman.flow import tick
+from dragoman.flow import certificate, tick
 from dragoman.flow.broadcast import broadcast
 from dragoman.flow.context import Context
 from dragoman.flow.deliver import deliver
@@ -121,6 +121,7 @@ async def _loops(
             beside += [group.create_task(loop) for loop in loops]
             if context.keeper is not None:
                 beside.append(group.create_task(backup.keep(context)))
+            beside.append(group.create_task(certificate.watch(installation.settings.public_url)))
         while not all(server.started for server in doors.servers):  # noqa: ASYNC110 - uvicorn tells it by an attribute
             await asyncio.sleep(0.005)
         if announce is not None:
