@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
 import math
 import re
@@ -14,6 +15,8 @@ import aiohttp
 import pytest
 import yaml
 from tests.deploy.conftest import DEPLOY, RULES, Query, need, shown
+from tests.flow.test_certificate import selfsigned, server
+from tests.flow.test_traces import Collector
 
 from dragoman.testing.process import Service, configuration, free_port
 from dragoman.testing.simulator import serve
@@ -82,24 +85,35 @@ async def prometheus(folder: Path, scraped: int, alerted: int = 0) -> AsyncItera
 
 
 @contextlib.asynccontextmanager
-async def bot(folder: Path) -> AsyncIterator[tuple[Service, SlackSimulator]]:
-    """Run a service with a webhook, a poll, a platform whose clock is wrong, and two tasks."""
+async def bot(folder: Path) -> AsyncIterator[tuple[Service, SlackSimulator, int]]:
+    """Run a service with a webhook, a poll, a platform whose clock is wrong, two tasks, a certificate and traces."""
     telegram = TelegramSimulator(secret="")
     slack = SlackSimulator(clock=lambda: time.time() + AHEAD)
     slack.unlimited()
-    async with serve(telegram) as polled, serve(slack) as called:
+    certificate = selfsigned(folder, dt.datetime.now(dt.UTC) + dt.timedelta(days=30))
+    async with (
+        serve(telegram) as polled,
+        serve(slack) as called,
+        serve(Collector()) as told,
+        server(certificate) as tls,
+    ):
         accounts: dict[str, dict[str, Any]] = {
             "webhook": {"platform": "webhook", "token": "t"},
             "tele": {"platform": "telegram", **telegram.settings(polled)},
             "team": {"platform": "slack", **slack.settings(called)},
         }
-        service = Service(folder, configuration(accounts, private_hosts=["127.0.0.1"]))
+        public: dict[str, Any] = {
+            "public_url": f"https://127.0.0.1:{tls}",
+            "metrics_port": free_port(),
+            "traces": {"url": told},
+        }
+        service = Service(folder, configuration(accounts, private_hosts=["127.0.0.1"], **public))
         tasks = TASKS.replace("PORT", str(service.port))
         with (folder / "dragoman.toml").open("a", encoding="utf-8") as file:
             file.write(tasks)
         await service.start()
         try:
-            yield service, slack
+            yield service, slack, public["metrics_port"]
         finally:
             await service.stop()
 
@@ -156,10 +170,10 @@ async def broadcast(service: Service) -> None:
 
 
 async def test_every_query_of_the_dashboard_returns_data_from_a_live_run(tmp_path: Path) -> None:
-    async with bot(tmp_path) as (service, slack), aiohttp.ClientSession() as session:
+    async with bot(tmp_path) as (service, slack, port), aiohttp.ClientSession() as session:
         writing = asyncio.create_task(load(session, service, slack))
         try:
-            async with prometheus(tmp_path, service.port) as address, asyncio.timeout(PATIENCE):
+            async with prometheus(tmp_path, port) as address, asyncio.timeout(PATIENCE):
                 left = shown()
                 await broadcast(service)
                 while left:
