@@ -108,10 +108,29 @@ def test_the_marks_of_the_objectives_are_buckets() -> None:
     assert all(f"{float(bound):g}," in SOURCE for bound in bounds)
 
 
-def test_every_alert_has_a_paragraph_on_what_to_do() -> None:
-    page = (ROOT / "docs/how-to/monitor.md").read_text(encoding="utf-8")
-    headings = re.findall(r"^### (Dragoman\w+)$", page, re.MULTILINE)
+def sections() -> dict[str, str]:
+    """Return the runbook's sections on alerts, by their headings."""
+    page = (ROOT / "docs/how-to/runbook.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL))
 
-    assert sorted(headings) == sorted({rule["alert"] for rule in rules("alert")})
+
+def test_every_alert_has_a_section_of_the_runbook_and_leads_to_it() -> None:
+    assert sorted(sections()) == sorted({rule["alert"] for rule in rules("alert")})
     for rule in rules("alert"):
-        assert rule["annotations"]["runbook_url"].endswith(f"docs/how-to/monitor.md#{rule['alert'].lower()}")
+        assert rule["annotations"]["runbook_url"].endswith(f"docs/how-to/runbook.md#{rule['alert'].lower()}")
+
+
+@pytest.mark.parametrize("text", sections().values(), ids=sections())
+def test_every_section_says_what_it_means_where_to_look_what_to_do_and_when_to_worry(text: str) -> None:
+    assert re.findall(r"^- \*\*(\w+)\*\*", text, re.MULTILINE) == ["Means", "Look", "Do", "Worry"]
+
+
+def test_the_runbook_asks_for_what_there_is_and_names_what_the_log_says() -> None:
+    spans = [span.replace("\n", " ") for text in sections().values() for span in re.findall(r"`([^`]+)`", text)]
+    asked = [name for span in spans for name, _ in Query(place="runbook", text=span).names()]
+    said = {word for span in spans for word in re.findall(r"^([a-z]+\.[a-z_]+)$", span)} - {"dragoman.db"}
+
+    assert len(asked) > 8
+    assert set(asked) <= set(series())
+    assert len(said) > 10
+    assert {word for word in said if f'"{word}"' not in SOURCE and word.partition(".")[0] != "delivery"} == set()
