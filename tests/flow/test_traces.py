@@ -60,6 +60,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     parent: str
     name: str
     kind: int
+    service: str
     process: str
     began: int
     ended: int
@@ -112,6 +113,7 @@ def read(body: bytes) -> list[Seen]:
             parent=span.parent_span_id.hex(),
             name=span.name,
             kind=span.kind,
+            service=plain(resource.resource.attributes)["service.name"],
             process=plain(resource.resource.attributes)["service.instance.id"],
             began=span.start_time_unix_nano,
             ended=span.end_time_unix_nano,
@@ -304,7 +306,7 @@ async def test_a_collector_that_the_environment_names_is_told(tmp_path: Path, mo
 
     (spans,) = collector.with_all(STAGES)
     assert_sane(spans)
-    assert {span.process for span in spans} == {"kitchen"}
+    assert {(span.service, span.process) for span in spans} == {("dragoman", "kitchen")}
 
 
 @pytest.mark.parametrize("trouble", ["away", "refuses", "hangs"])

@@ -151,9 +151,16 @@ class Client:
 def _called(request: Http | Smtp | Imap | ImapPart) -> tuple[str, dict[str, str | int | float]]:
     """Name a call, and say what may be told of it: the rest of an address may be a secret."""
     if isinstance(request, Http):
-        host = urlsplit(request.url).hostname or ""
-        return request.method, {"http.request.method": request.method, "server.address": host}
+        return request.method, {"http.request.method": request.method, "server.address": _host(request.url)}
     return type(request).__name__.upper(), {"server.address": request.server.host}
+
+
+def _host(url: str) -> str:
+    """Name the server of an address; empty when it is none, or a reference to one."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def referred(request: Http, refer: Refer) -> Http:

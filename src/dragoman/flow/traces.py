@@ -98,8 +98,7 @@ class Tracer:
     def handling(self, claim: Claim) -> None:
         """Let the calls of this task stand below the turn that it is about to run."""
         trace = claim.events[0].turn
-        if self._sampled(trace):
-            _above.set((trace, span_id(trace, "respond", claim.fence)))
+        _above.set((trace, span_id(trace, "respond", claim.fence)) if self._sampled(trace) else None)
 
     def handled(self, claim: Claim, began: float, outcome: str, handler: str = "", fault: str = "") -> None:
         """Tell one attempt at a turn: how long it had waited, and what came of it."""
@@ -114,8 +113,8 @@ class Tracer:
     def delivering(self, delivery: Delivery) -> None:
         """Let the calls of this task stand below the delivery that it is about to make."""
         trace = trace_of(delivery)
-        if self._sampled(trace):
-            _above.set((trace, span_id(trace, "deliver", delivery.key, delivery.fence)))
+        id_ = span_id(trace, "deliver", delivery.key, delivery.fence)
+        _above.set((trace, id_) if self._sampled(trace) else None)
 
     def delivered(self, delivery: Delivery, platform: str, outcome: str, began: float) -> None:
         """Tell one attempt at a delivery; one that answers nothing (a broadcast's) is a trace of its own."""

@@ -48,7 +48,7 @@ class Exporter:
     def __init__(self, url: str, headers: Mapping[str, str], about: Mapping[str, str]) -> None:
         """Send to `url` (empty: as the OTEL_ variables say); `about` describes this process."""
         self._carrier = OTLPSpanExporter(endpoint=endpoint(url) or None, headers=dict(headers) or None)
-        self._resource = Resource(dict(about)).merge(OTELResourceDetector().detect())
+        self._resource = Resource.create(dict(about)).merge(OTELResourceDetector().detect())  # the operator wins
         self._scope = InstrumentationScope("dragoman", about.get("service.version"))
         self._waiting: collections.deque[Span] = collections.deque()
         self._wake = threading.Event()
