@@ -24,9 +24,9 @@ from dragoman.flow.traces import Side, Span
 
 WAITING: Final = 4096
 """Spans that wait to be sent, at most."""
-BATCH: Final = 512
-"""Spans in one request."""
-EVERY: Final = 1.0
+BATCH: Final = 64
+"""Spans in one request: few, because while they are encoded the event loop has to share its core."""
+EVERY: Final = 0.25
 """Seconds between two requests, while less than a batch waits."""
 STOP: Final = 2.0
 """Seconds that the collector has at the end to take what still waits."""
