@@ -18,7 +18,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from dragoman import telemetry
 from dragoman.errors import ConfigError
+from dragoman.flow.traces import Span as TracedSpan
+from dragoman.flow.transport import otlp
 from dragoman.service import installation
 from dragoman.service.traces import open_tracer, wanted
 from dragoman.testing.process import Service, configuration, free_port
@@ -333,6 +336,36 @@ async def test_a_collector_in_trouble_costs_spans_and_nothing_else(tmp_path: Pat
     assert "opentelemetry" not in log
 
 
+async def test_a_collector_that_is_back_is_told_again(tmp_path: Path) -> None:
+    collector = Collector()
+    collector.status = 401
+    async with serve(collector) as url:
+        text = configuration({"webhook": {"platform": "webhook", "token": "t"}}, plugins=["echo"])
+        async with process(tmp_path, text + f'[traces]\nurl = "{url}"\n') as service:
+            await ask(service, "one")
+            await until(lambda: '"traces.away"' in service.log.read_text(encoding="utf-8"))
+            collector.status = 200
+            await ask(service, "two")
+            await until(lambda: '"traces.back"' in service.log.read_text(encoding="utf-8"))
+            await until(lambda: collector.with_all(STAGES))
+
+    assert "code: 401" in service.log.read_text(encoding="utf-8")
+
+
+async def test_what_does_not_fit_is_counted_and_nobody_waits() -> None:
+    collector, before = Collector(), telemetry.spans.labels("lost")._value.get()
+    collector.hangs = True
+    async with serve(collector) as url:
+        exporter = otlp.Exporter(url, {}, {"service.instance.id": "here"})
+        began = asyncio.get_running_loop().time()
+        for number in range(3 * otlp.WAITING):
+            exporter.emit(TracedSpan(trace="1" * 32, id=f"{number + 1:016x}", name="receive", began=1.0, ended=2.0))
+        assert asyncio.get_running_loop().time() - began < 5
+        await exporter.close()
+
+    assert telemetry.spans.labels("lost")._value.get() - before >= 3 * otlp.WAITING - otlp.BATCH  # the batch under way
+
+
 async def metric(service: Service, name: str) -> float:
     async with aiohttp.ClientSession() as session, session.get(f"{service.url}/metrics") as answer:
         text = await answer.text()
@@ -380,6 +413,7 @@ async def test_what_is_not_wanted_is_not_imported() -> None:
 def without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the libraries of the extra be not installed."""
     monkeypatch.delitem(sys.modules, "dragoman.flow.transport.otlp", raising=False)
+    monkeypatch.delattr("dragoman.flow.transport.otlp", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
 
 

@@ -52,7 +52,7 @@ class Exporter:
         self._scope = InstrumentationScope("dragoman", about.get("service.version"))
         self._waiting: collections.deque[Span] = collections.deque()
         self._wake = threading.Event()
-        self._closed = False
+        self._closed = self._given_up = False
         self._failing = False
         self._words = Words()
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
@@ -72,15 +72,18 @@ class Exporter:
         self._closed = True
         self._wake.set()
         await asyncio.to_thread(self._thread.join, STOP)
+        self._given_up = True
         self._carrier.shutdown()  # type: ignore[no-untyped-call]  # the library's; it ends a wait between two tries
         await asyncio.to_thread(self._thread.join, STOP / 2)
-        self._words.close()
+        telemetry.spans.labels("lost").inc(len(self._waiting))
+        if not self._thread.is_alive():
+            self._words.close()
 
     def _run(self) -> None:
         while not self._closed:
             self._wake.wait(EVERY)
             self._wake.clear()
-            while self._waiting:
+            while self._waiting and not self._given_up:
                 self._export([self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
 
     def _export(self, batch: list[Span]) -> None:
