@@ -86,7 +86,7 @@ async def prometheus(folder: Path, scraped: int, alerted: int = 0) -> AsyncItera
 
 @contextlib.asynccontextmanager
 async def bot(folder: Path) -> AsyncIterator[tuple[Service, SlackSimulator, int]]:
-    """Run a service with a webhook, a poll, a platform whose clock is wrong, two tasks, a certificate and traces."""
+    """Run a service with a webhook, a poll, a platform whose clock is wrong, tasks, a certificate, traces, a backup."""
     telegram = TelegramSimulator(secret="")
     slack = SlackSimulator(clock=lambda: time.time() + AHEAD)
     slack.unlimited()
@@ -102,18 +102,19 @@ async def bot(folder: Path) -> AsyncIterator[tuple[Service, SlackSimulator, int]
             "tele": {"platform": "telegram", **telegram.settings(polled)},
             "team": {"platform": "slack", **slack.settings(called)},
         }
-        public: dict[str, Any] = {
+        more: dict[str, Any] = {
             "public_url": f"https://127.0.0.1:{tls}",
             "metrics_port": free_port(),
             "traces": {"url": told},
+            "backup": {"url": str(folder / "backup")},
         }
-        service = Service(folder, configuration(accounts, private_hosts=["127.0.0.1"], **public))
+        service = Service(folder, configuration(accounts, private_hosts=["127.0.0.1"], **more))
         tasks = TASKS.replace("PORT", str(service.port))
         with (folder / "dragoman.toml").open("a", encoding="utf-8") as file:
             file.write(tasks)
         await service.start()
         try:
-            yield service, slack, public["metrics_port"]
+            yield service, slack, more["metrics_port"]
         finally:
             await service.stop()
 

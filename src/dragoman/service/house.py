@@ -111,8 +111,7 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
         store, keeper = await _store(stack, installation, steady, disk, places)
         caches = await open_cache(stack, installation, store)
         running = {name: await _enter(stack, installation, plugin) for name, plugin in loaded.items()}
-        accounts = Accounts(load_accounts(installation, running), time.time, HOUSE)
-        await accounts.recall(store)
+        accounts = await _accounts(installation, running, store)
         media, hub = MediaStore(installation.data / "media", disk), _hub(store)
         http, mail = _transports(stack, media, settings)
         shelf = Shelf(store=store, vault=await _vault(installation, store), cache=caches.lookups)
@@ -156,6 +155,13 @@ async def _store(
     stack.push_async_callback(backup.close, store, keeper)
     store.most_waiting = installation.settings.most_waiting
     return store, keeper
+
+
+async def _accounts(installation: Installation, running: dict[str, Loaded], store: Store) -> Accounts:
+    """Build the accounts, with what was learned of them."""
+    accounts = Accounts(load_accounts(installation, running), time.time, HOUSE)
+    await accounts.recall(store)
+    return accounts
 
 
 def _transports(
