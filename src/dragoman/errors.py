@@ -25,7 +25,7 @@ DragomanError
     ├── Unstorable     a value that the database cannot hold: trying again changes nothing
     ├── StoreRefused   the database does not let us in: wrong name, password or database
     ├── StoreLocked    another service owns the file
-    ├── StoreDamaged   the file fails its integrity check, or is newer than this program
+    ├── StoreDamaged   the file fails its integrity check, or its schema cannot be ours
     └── LostLease      the claim was taken over; nothing of it was committed
 """
 
@@ -160,7 +160,7 @@ class StoreLocked(StoreError):
 
 
 class StoreDamaged(StoreError):
-    """The database fails its integrity check, or was written by a newer release."""
+    """The database fails its integrity check, or a release that is not ours changed it for good."""
 
 
 class LostLease(StoreError):

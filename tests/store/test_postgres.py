@@ -135,6 +135,13 @@ async def test_the_release_before_runs_on_a_newer_schema(place: Place) -> None:
     assert await replica.taken() == ["hello"]
 
 
+async def test_a_schema_from_which_a_newer_release_took_something_away_is_refused(place: Place) -> None:
+    await place.hand.execute("INSERT INTO migration VALUES (9999, '9999_no_raw_from_9998.sql', 'x')")
+
+    with pytest.raises(StoreDamaged, match="9999_no_raw_from_9998"):
+        await place.open()
+
+
 async def test_a_migration_that_we_do_not_ship_is_refused(place: Place) -> None:
     await place.hand.execute("UPDATE migration SET digest = 'other'")
 

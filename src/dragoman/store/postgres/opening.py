@@ -4,9 +4,8 @@ import asyncio
 import random
 from typing import Final
 
-from dragoman import crypto
 from dragoman.errors import StoreAway, StoreDamaged, StoreRefused
-from dragoman.store.named import numbered
+from dragoman.store.named import missing
 from dragoman.store.postgres.pool import Pool, Session
 
 LOCK: Final = 0x64726167
@@ -25,9 +24,7 @@ COPYING: Final = "SELECT to_regclass(quote_ident(current_schema()) || '.copying'
 async def migrate(pool: Pool) -> None:
     """Bring the schema up under an advisory lock, all of it or nothing.
 
-    A schema that is newer than we are is used as it is: migrations only add, and the release before runs on them.
-    Raises `StoreDamaged` when a migration is not the one that we ship, `StoreRefused` where there is no schema,
-    `StoreAway`.
+    Raises `StoreDamaged` where it cannot be ours (see `missing`), `StoreRefused` where there is no schema, `StoreAway`.
     """
     for _ in range(int(PATIENCE)):
         if await pool.transact(_locked):
@@ -46,12 +43,9 @@ async def _locked(session: Session) -> bool:
     if (await session.ask(COPYING))[0][0]:
         raise StoreDamaged("the database holds an unfinished copy: end it by the same `dragoman store copy`")
     await session.script(TABLE)
-    done: dict[int, str] = {row[0]: row[1] for row in await session.ask("SELECT number, digest FROM migration")}
-    for number, (name, sql) in sorted(numbered("postgres").items()):
-        digest = crypto.sha256_hex(sql.encode())
-        if done.get(number, digest) != digest:
-            raise StoreDamaged(f"the database's migration {name} is not the one that this release ships")
-        if number not in done:
-            await session.script(sql)
-            await session.ask("INSERT INTO migration VALUES ($1, $2, $3)", number, name, digest)
+    known = await session.ask("SELECT number, name, digest FROM migration")
+    for migration in missing("postgres", {row[0]: (row[1], row[2]) for row in known}, "the database"):
+        await session.script(migration.sql)
+        values = (migration.number, migration.name, migration.digest)
+        await session.ask("INSERT INTO migration VALUES ($1, $2, $3)", *values)
     return True

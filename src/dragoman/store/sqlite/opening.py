@@ -7,9 +7,8 @@ from typing import Any, Final
 
 import apsw
 
-from dragoman import crypto
 from dragoman.errors import StoreAway, StoreDamaged, StoreLocked
-from dragoman.store.named import numbered
+from dragoman.store.named import missing
 from dragoman.store.sqlite import outbox
 from dragoman.store.sqlite.statements import run
 
@@ -77,23 +76,16 @@ def prepare(connection: apsw.Connection, database: Path, now: float) -> None:
 
 
 def migrate(connection: apsw.Connection, database: Path) -> None:
-    """Bring the schema up, one numbered file after the other; raises `StoreDamaged` when it is newer than we are."""
+    """Bring the schema up, one numbered file after the other; raises `StoreDamaged` where it cannot be ours."""
     connection.execute(
         "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL)"
     )
-    known: list[Any] = connection.execute("SELECT number, digest FROM migration").fetchall()
-    done: dict[int, str] = dict(known)
-    files = numbered("sqlite")
-    if done and max(done) > max(files):
-        raise StoreDamaged(f"{database} was written by a newer release (schema {max(done)}); upgrade dragoman")
-    for number, (name, sql) in sorted(files.items()):
-        digest = crypto.sha256_hex(sql.encode())
-        if done.get(number, digest) != digest:
-            raise StoreDamaged(f"{database}: migration {name} is not the one that this release ships")
-        if number not in done:
-            with connection:
-                connection.execute(sql)
-                connection.execute("INSERT INTO migration VALUES (?, ?, ?)", (number, name, digest))
+    known: list[Any] = connection.execute("SELECT number, name, digest FROM migration").fetchall()
+    for migration in missing("sqlite", {number: (name, digest) for number, name, digest in known}, str(database)):
+        with connection:
+            connection.execute(migration.sql)
+            values = (migration.number, migration.name, migration.digest)
+            connection.execute("INSERT INTO migration VALUES (?, ?, ?)", values)
 
 
 def recover(connection: apsw.Connection, now: float) -> None:
