@@ -27,6 +27,7 @@ def commands() -> typer.Typer:
         chat,
         config,
         conformance,
+        doctor,
         install,
         mend,
         remind,
@@ -39,6 +40,7 @@ def commands() -> typer.Typer:
     for module in (
         run,
         chat,
+        doctor,
         tasks,
         broadcast,
         config,

@@ -162,6 +162,11 @@ def _write_once(path: Path, text: str) -> None:
 
 def load_plugins(installation: Installation) -> dict[str, Loaded]:
     """Load every plugin that a routing order, a task or a `[plugin.NAME]` table names; raises `ConfigError`."""
+    return {name: load_plugin(installation, name, key) for name, key in plugin_names(installation).items()}
+
+
+def plugin_names(installation: Installation) -> dict[str, str]:
+    """Name every plugin that is to be loaded, each with the key that names it; raises `ConfigError`."""
     document = installation.document
     wanted = dict.fromkeys(installation.settings.plugins, "plugins")
     for account in config.table_at(document, "accounts"):
@@ -170,11 +175,11 @@ def load_plugins(installation: Installation) -> dict[str, Loaded]:
         order = config.from_text(order, lists=True) if isinstance(order, str) else order
         wanted |= {str(name): key for name in order if str(name) not in wanted}
     wanted |= {name: f"plugin.{name}" for name in config.table_at(document, "plugin") if name not in wanted}
-    wanted |= {name: key for name, key in tasks.needs(document) if name not in wanted}
-    return {name: _load_plugin(installation, name, named_by) for name, named_by in wanted.items()}
+    return wanted | {name: key for name, key in tasks.needs(document) if name not in wanted}
 
 
-def _load_plugin(installation: Installation, name: str, named_by: str) -> Loaded:
+def load_plugin(installation: Installation, name: str, named_by: str) -> Loaded:
+    """Load one plugin with its settings; raises `ConfigError`."""
     document, key = installation.document, f"plugin.{name}"
     table = config.table_at(document, key)
     use = str(table.get("use", name))
@@ -207,13 +212,18 @@ def load_tasks(
 
 def load_accounts(installation: Installation, loaded: Mapping[str, Loaded]) -> list[Account]:
     """Build all accounts that are switched on, the built-in ones too; raises `ConfigError`."""
-    tables = config.table_at(installation.document, "accounts")
-    names = [*tables, *(name for name in BUILT_IN if name not in tables)]
-    accounts = (_load_account(installation, name, loaded) for name in names)
+    accounts = (load_account(installation, name, loaded) for name in account_names(installation))
     return [account for account in accounts if account is not None]
 
 
-def _load_account(installation: Installation, name: str, loaded: Mapping[str, Loaded]) -> Account | None:
+def account_names(installation: Installation) -> list[str]:
+    """Name all accounts, the built-in ones too; raises `ConfigError`."""
+    tables = config.table_at(installation.document, "accounts")
+    return [*tables, *(name for name in BUILT_IN if name not in tables)]
+
+
+def load_account(installation: Installation, name: str, loaded: Mapping[str, Loaded]) -> Account | None:
+    """Build one account, None when it is switched off; raises `ConfigError`."""
     document, environ, key = installation.document, installation.environ, f"accounts.{name}"
     if not config.NAME.fullmatch(name):
         raise ConfigError(document.where(key), key, "a name has lower-case letters, digits, - and _ only")

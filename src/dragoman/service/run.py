@@ -81,7 +81,8 @@ def _doors(
         open_door(app.metrics_only(), bind("127.0.0.1", settings.metrics_port, "metrics_port"))
     listener = bind_control(installation.control)
     if listener is not None:
-        open_door(control.build(house.context, house.hub), listener)
+        addresses = [_address(door) for door in doors.sockets]
+        open_door(control.build(house.context, house.hub, addresses), listener)
         stack.callback(installation.control.unlink, missing_ok=True)
     return doors
 

@@ -1,8 +1,9 @@
 """The control socket of this machine: what the commands ask of the running service, behind file permissions."""
 
 import functools
-from collections.abc import Awaitable, Callable
-from typing import Any
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
 
 import msgspec
 from starlette.applications import Starlette
@@ -12,9 +13,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from dragoman.errors import ArchiveError, ConfigError, Malformed, StoreAway, TaskRefused
+from dragoman import __version__
+from dragoman.errors import ArchiveError, ConfigError, Malformed, StoreAway, StoreError, TaskRefused
 from dragoman.flow import tasks
 from dragoman.flow.context import Context
+from dragoman.flow.probe import probe_all
 from dragoman.flow.redrive import redrive
 from dragoman.flow.transport.local import Hub
 from dragoman.web import broadcasts
@@ -145,11 +148,31 @@ QUESTIONS: dict[str, Question] = {
 """What can be asked, by the running service's socket or of the opened file."""
 
 
-def build(context: Context, hub: Hub) -> ASGIApp:
-    """Return the application behind the control socket."""
+PROBING: Final = 3.0
+"""Seconds that each platform has to say who we are."""
+
+
+async def _about(doors: Sequence[str], context: Context, _query: dict[str, str]) -> Any:
+    """Tell what this process alone knows of itself: its doors, what the platforms say now, broken installations."""
+    try:
+        installed = await context.installer.listed()
+    except StoreError:  # who asks looks at the store too
+        installed = []
+    return {
+        "version": __version__,
+        "process": os.getpid(),
+        "doors": list(doors),
+        "accounts": await probe_all(context.client, context.accounts, context.accounts, PROBING),
+        "installations": installed,
+    }
+
+
+def build(context: Context, hub: Hub, doors: Sequence[str] = ()) -> ASGIApp:
+    """Return the application behind the control socket; `doors` are the addresses that the service listens on."""
+    questions: dict[str, Question] = {**QUESTIONS, "about": functools.partial(_about, doors)}
     routes: list[Any] = [
         Route(f"/{name}", functools.partial(_ask, context, question), methods=["POST"])
-        for name, question in QUESTIONS.items()
+        for name, question in questions.items()
     ]
     routes.append(WebSocketRoute("/chat/{channel}", functools.partial(_chat, context, hub)))
     return Starlette(routes=routes)
