@@ -170,6 +170,13 @@ async def installations(desk: Desk, words: list[str]) -> None:
     assert await desk.dragoman(*words) == (0, "No workspace has installed an app.\n")
 
 
+async def doctor(desk: Desk, words: list[str]) -> None:
+    """Look: what the page's configuration names is nowhere to be reached, and that is all that may have failed."""
+    code, out = await desk.dragoman(*words)
+    assert code in {0, 1}, out
+    assert '"python"' in out or "ok       python: 3." in out
+
+
 async def remind(desk: Desk, words: list[str]) -> None:
     code, out = await desk.dragoman(*words)
     assert (code, "every: every working day at 09:00 (0 9 * * 1-5)" in out) == (0, True), out
@@ -412,6 +419,7 @@ COMMANDS: Final[Mapping[str, Step]] = {
     "chat": chat,
     "trace": trace,
     "parked": parked,
+    "doctor": doctor,
     "installations": installations,
     "uninstall": uninstall,
     "remind parse": remind,

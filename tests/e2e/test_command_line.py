@@ -24,6 +24,7 @@ COMMANDS = (
     (),
     ("run",),
     ("chat",),
+    ("doctor",),
     ("tasks",),
     *(("tasks", name) for name in ("list", "show", "add", "run", "pause", "resume", "cancel")),
     ("config",),

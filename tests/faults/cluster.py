@@ -92,6 +92,12 @@ class Cluster:
         self.configure("synchronous_standby_names = '*'")
         await self.control("reload")
 
+    async def admit(self, rule: str) -> None:
+        """Put a rule about who comes in, and how, before all others."""
+        file = self._data / "pg_hba.conf"
+        file.write_text(f"{rule}\n{file.read_text(encoding='utf-8')}", encoding="utf-8")
+        await self.control("reload")
+
     def configure(self, settings: str) -> None:
         """Add settings, for the next start or reload."""
         with (self._data / "postgresql.conf").open("a") as file:

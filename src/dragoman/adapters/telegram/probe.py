@@ -55,7 +55,7 @@ def _refused(response: Response) -> str:
     if response.status in {401, 404}:
         return "bot_token is not valid: take the current one from @BotFather"
     description = api.read(response).description or "not the documented answer"
-    return f"the Bot API answers HTTP {response.status}: {description}"
+    return f"the Bot API answers HTTP {response.status} ({description}): check api_base, or try again later"
 
 
 def _problems(hook: Webhook, mode: Mode) -> tuple[str, ...]:
@@ -63,5 +63,5 @@ def _problems(hook: Webhook, mode: Mode) -> tuple[str, ...]:
         return ("a webhook is set, so long polling is refused: call deleteWebhook",) if hook.url else ()
     if not hook.url:
         return ("no webhook is set: call setWebhook with the address of this account's hook and the secret_token",)
-    failed = f"the last webhook failed: {hook.last_error_message}"
+    failed = f"the last webhook failed ({hook.last_error_message}): let Telegram reach the hook's address by HTTPS"
     return (failed,) if hook.last_error_message else ()

@@ -55,11 +55,11 @@ ASKED: Final[Mapping[str, InstalledAsk]] = {
 async def examine(data: str | None, configuration: str | None, environ: Mapping[str, str]) -> list[Finding]:
     """Look at everything; the findings come in the order of the tables, what was read first before them."""
     subject, findings = await read(data, configuration, environ)
-    checks = [_bounded(name, _threaded(look, subject), PATIENCE) for name, look in MACHINE.items()]
+    checks = [bounded(name, _threaded(look, subject), PATIENCE) for name, look in MACHINE.items()]
     if subject.installation is not None:
         here = subject.installation
-        checks += [_bounded(name, _threaded(look, here, subject), PATIENCE) for name, look in INSTALLED.items()]
-        checks += [_bounded(name, ask(here, subject), LONG_PATIENCE) for name, ask in ASKED.items()]
+        checks += [bounded(name, _threaded(look, here, subject), PATIENCE) for name, look in INSTALLED.items()]
+        checks += [bounded(name, ask(here, subject), LONG_PATIENCE) for name, ask in ASKED.items()]
     return [*findings, *(finding for found in await asyncio.gather(*checks) for finding in found)]
 
 
@@ -67,7 +67,7 @@ async def _threaded(look: Callable[..., Sequence[Finding]], *given: object) -> S
     return await asyncio.to_thread(functools.partial(look, *given))
 
 
-async def _bounded(name: str, check: Awaitable[Sequence[Finding]], seconds: float) -> Sequence[Finding]:
+async def bounded(name: str, check: Awaitable[Sequence[Finding]], seconds: float) -> Sequence[Finding]:
     """Run a check for so long; one that hangs or breaks is a finding, and the others are told nevertheless."""
     running = asyncio.ensure_future(check)
     await asyncio.wait({running}, timeout=seconds)

@@ -147,7 +147,10 @@ def _remedy(error: StoreError) -> str:
     return REMEDIES.get(code, "start the server, and check host, port and firewall of the address in `store`")
 
 
-POOLED: Final = "name the server itself in `store`, or a pool that gives each client a session (pool_mode = session)"
+POOLED: Final = (
+    "name the server itself in `store`, or a pool with pool_mode = session that lets what it refused pass "
+    "(ignore_startup_parameters)"
+)
 
 
 def judge_database(look: "Look", connections: int) -> Sequence[Finding]:

@@ -29,11 +29,12 @@ SELECT current_setting('server_version_num')::int / 10000 AS version,
 CLOSED: Final = """
 SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = current_schema() AND c.relkind = 'r'
-  AND NOT has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+  AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
+           AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
 ORDER BY c.relname
 """
 KNOWN: Final = "SELECT to_regclass(quote_ident(current_schema()) || '.migration') IS NOT NULL"
-ALIVE: Final = "SELECT count(*) FROM replica WHERE seen_at > clock_timestamp() - interval '15 seconds'"
+ALIVE: Final = "SELECT count(*) FROM replica WHERE seen_at > moment(NULL) - 15"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Looking at a file without taking it: whether it is whole, how new its schema is, and how long its log has grown."""
 
+import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -33,15 +34,34 @@ class Look:
 def look(database: Path, seconds: float) -> Look:
     """Read all of a file, for so many seconds at most; raises `StoreDamaged` or `StoreAway`."""
     try:
-        connection = read_only(database)
-        try:
-            return _look(connection, database, time.monotonic() + seconds)
-        finally:
-            connection.close()
+        return _read(database, seconds)
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise StoreDamaged(f"{database} is damaged: {error}") from error
     except (apsw.Error, OSError) as error:
         raise StoreAway(f"{database} cannot be read: {error}") from error
+
+
+def _read(database: Path, seconds: float) -> Look:
+    deadline = time.monotonic() + seconds
+    at_rest = not _log(database).exists()
+    try:
+        with contextlib.closing(_at_rest(database) if at_rest else read_only(database)) as connection:
+            return _look(connection, database, deadline)
+    except (apsw.NotADBError, apsw.CorruptError, StoreDamaged):
+        if not (at_rest and _log(database).exists()):
+            raise
+    with contextlib.closing(read_only(database)) as connection:  # a service has begun to write under our eyes
+        return _look(connection, database, deadline)
+
+
+def _log(database: Path) -> Path:
+    return database.with_name(database.name + "-wal")
+
+
+def _at_rest(database: Path) -> apsw.Connection:
+    """Open a file that nobody writes, so that nothing is made beside it (SQLite, "URI Filenames", immutable)."""
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    return apsw.Connection(f"{database.absolute().as_uri()}?immutable=1", flags=flags)
 
 
 def _look(connection: apsw.Connection, database: Path, deadline: float) -> Look:
@@ -56,7 +76,7 @@ def _look(connection: apsw.Connection, database: Path, deadline: float) -> Look:
         found = None
     if found not in {None, "ok"}:
         raise StoreDamaged(f"{database} is damaged: {found}")
-    log = database.with_name(database.name + "-wal")
+    log = _log(database)
     return Look(
         whole=found == "ok",
         size=database.stat().st_size,

@@ -75,6 +75,7 @@ class SendingTests(Subject):
             assert isinstance(polled, Polled), f"{_told(answer)}: {polled!r}"
             probe = drive(self.adapter.probe(self.known), answer, MOST).result
             assert isinstance(probe, Probe), f"{_told(answer)}: {probe!r}"
+            assert all(": " in problem for problem in probe.problems), f"a remedy follows a colon: {probe.problems}"
 
     def test_every_answer_to_a_fetch_is_a_file_or_a_refusal(self) -> None:
         """A plugin that asks for a picture gets it, or the reason why not."""
