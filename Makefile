@@ -57,6 +57,9 @@ faults-all: develop ## All faults, the long ones too, by FAULT_ROUNDS random sch
 rehearsal: develop ## Let a load go up and down, and scale real replicas behind haproxy by Kubernetes' formula (four minutes)
 	$(BIN)/python -m tests.rehearsal $(ARGS)
 
+upgrade-test: develop ## Upgrade and go back under traffic: from the release before, and to the next
+	$(BIN)/python -m tests.upgrade
+
 lock: develop ## Lock the dependencies again, with hashes
 	$(BIN)/uv pip compile pyproject.toml -c requirements/limits.in --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/base.txt
 	$(BIN)/uv pip compile requirements/build.in --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/build.txt
@@ -82,4 +85,5 @@ changelog: develop ## Show what the fragments will say in the next release
 	$(BIN)/towncrier build --draft --version next
 
 .PHONY: $(shell sed -n "s/^\([a-z-]*\):.*\#\#.*/\1/p" $(MAKEFILE_LIST))
+
 .DEFAULT_GOAL := help

@@ -62,6 +62,16 @@ class Replica(Service):
         arguments = super().command()[3:]
         return [sys.executable, *self._entry, *arguments, *(["--role", self.role] if self.role != "all" else [])]
 
+    def become(self, source: Path) -> None:
+        """Be the release of another source tree, from the next start on (see `release.py`)."""
+        self._entry = (str(HERE / "release.py"), str(source))
+
+    @property
+    def release(self) -> str:
+        """The source tree that the last start ran, if it was another one's."""
+        marker = self.folder / "release"
+        return marker.read_text(encoding="utf-8") if marker.exists() else ""
+
     def set_clock(self, ahead: float) -> None:
         """Set its wall clock so many seconds ahead of the real one (`clock.py` looks); its monotonic clock goes on."""
         self._write(f"{ahead:+.0f}", self.folder / "time")
@@ -205,16 +215,20 @@ def replica(
     role: str = "all",
     broken: str = "",
     clock: bool = False,
+    release: Path | None = None,
 ) -> Replica:
     """Write the configuration of a replica: these accounts, answered by the harness's plugin.
 
-    `broken` names the way in which its build is broken on purpose; `clock` lets its clock be set.
+    `broken` names the way in which its build is broken on purpose; `clock` lets its clock be set; `release` is the
+    source tree of another release.
     """
     entry = ("-m", "dragoman")
     if broken:
         entry = (str(HERE / "broken.py"), broken)
     elif clock:
         entry = (str(HERE / "clock.py"), str(folder / "time"))
+    elif release:
+        entry = (str(HERE / "release.py"), str(release))
     tables = {name: {"sends_per_second": 100_000.0, **settings} for name, settings in accounts.items()}
     settings: dict[str, Any] = {"plugins": ["probe"], "sends": SENDS}
     if store:

@@ -116,6 +116,8 @@ class Scenario:
     clock: bool = False
     """The replicas' clocks can be set."""
     settling: float = SETTLING
+    release: Path | None = None
+    """The source tree of the release that all replicas begin with; None: this one."""
 
 
 async def run(scenario: Scenario, store: str, seed: int, source: Path, *, broken: str = "") -> dict[str, Any]:
@@ -189,7 +191,14 @@ async def _opened(field: Field, store: str, source: Path, folder: Path, broken: 
         field.fleet = Fleet(
             [
                 fleet.replica(
-                    folder / f"r{number}", accounts, probe, store=url, role=role, broken=broken, clock=scenario.clock
+                    folder / f"r{number}",
+                    accounts,
+                    probe,
+                    store=url,
+                    role=role,
+                    broken=broken,
+                    clock=scenario.clock,
+                    release=scenario.release,
                 )
                 for number, (role, url) in enumerate(zip(roles, urls, strict=True))
             ]
