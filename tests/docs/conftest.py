@@ -121,7 +121,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if name in metafunc.fixturenames:
             pages = [page for page in PAGES if wanted(page)]
             metafunc.parametrize(name, pages, ids=[page.name for page in pages])
-    for language in ("json", "yaml", "ini"):
+    for language in ("json", "yaml"):
         if f"{language}_block" in metafunc.fixturenames:
             blocks = [block for block in BLOCKS if block.language == language]
             metafunc.parametrize(f"{language}_block", blocks, ids=[block.place for block in blocks])

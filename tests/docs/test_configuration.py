@@ -1,9 +1,7 @@
 """What the pages tell people to write into files is accepted by what reads these files."""
 
-import configparser
 import json
 import re
-import shlex
 import tomllib
 from collections.abc import Callable
 from importlib import resources
@@ -21,7 +19,7 @@ from dragoman.service import installation
 if TYPE_CHECKING:
     from tests.docs.conftest import Block, Page
 
-LANGUAGES = {"python", "toml", "json", "sh", "yaml", "ini", "text"}
+LANGUAGES = {"python", "toml", "json", "sh", "yaml", "text"}
 
 
 def accepted(folder: Path, text: str, environ: dict[str, str]) -> list[str]:
@@ -74,14 +72,3 @@ def test_every_rule_is_accepted_and_every_value_of_the_chart(yaml_block: "Block"
         assert chart.render(yaml.safe_load(yaml_block.text), name="bot", namespace="chat")
         return
     assert rulebook.compiled(yaml.safe_load(yaml_block.text)).exact
-
-
-def test_every_unit_starts_a_command_that_exists(ini_block: "Block", understood: "Callable[[list[str]], str]") -> None:
-    unit = configparser.ConfigParser(interpolation=None)
-    unit.read_string(ini_block.text)
-    service = unit["Service"]
-    program, *words = shlex.split(service["ExecStart"])
-
-    assert program.endswith("/.venv/bin/dragoman")
-    assert understood(words) == "run"
-    assert float(service["TimeoutStopSec"]) > 25  # what an orderly stop may take

@@ -361,7 +361,25 @@ async def copy(desk: Desk, words: list[str]) -> None:
 
 
 async def unit(desk: Desk, found: list[str]) -> None:
-    assert (desk.folder / f"{found[0]}.service").exists()
+    assert (desk.root / "deploy/systemd" / f"{found[0]}.service").exists()
+
+
+async def shipped(desk: Desk, found: list[str]) -> None:
+    assert (desk.root / found[0]).is_file()
+
+
+async def git(desk: Desk, found: list[str]) -> None:
+    """Run it in a clone of this repository, where the page's tags are; a source archive has no history."""
+    clone = desk.folder / "clone"
+    if not (desk.root / ".git").exists():
+        return
+    if not clone.exists():
+        code, out = await desk.run("git", "clone", "--quiet", "--shared", str(desk.root), str(clone))
+        assert code == 0, out
+        for tag in re.findall(r"git checkout (v\S+)", desk.page.text):
+            await desk.run("git", "tag", tag, folder=clone)
+    code, out = await desk.run("git", *shlex.split(found[0]), folder=clone)
+    assert code == 0, out
 
 
 async def check_balancer(desk: Desk, found: list[str]) -> None:
@@ -388,7 +406,7 @@ async def tell_nginx(desk: Desk, found: list[str]) -> None:
 
 
 async def nothing(_desk: Desk, _found: list[str]) -> None:
-    """Do nothing: there is no systemd here, and no cluster."""
+    """Do nothing: there is no systemd here, no cluster, and no machine of ours to change."""
 
 
 TABLE: Final[Mapping[str, Step]] = {
@@ -401,7 +419,8 @@ TABLE: Final[Mapping[str, Step]] = {
     r"pip install 'dragoman\[(\w+)\]'": extra,
     r"python -m pytest (\w+\.py)": suite,
     r"promtool (.+)": promtool,
-    r"helm install (\w+) (\S+) --namespace chat --values (\S+)": helm,
+    r"helm (?:install|upgrade) (\w+) (\S+) --namespace chat --values (\S+)": helm,
+    r"helm rollback \w+ --namespace chat": nothing,
     r"kubectl --namespace chat create secret generic \w+ (.+)": cluster_secret,
     r"haproxy -c -f (\S+)": check_balancer,
     r'echo "([^"]+)" \| socat stdio /run/haproxy/admin\.sock': tell_balancer,
@@ -411,8 +430,13 @@ TABLE: Final[Mapping[str, Step]] = {
     r"curl (.+)": curl,
     r"systemctl daemon-reload": nothing,
     r"(openssl rand -base64 32)": key,
-    r"systemctl enable --now (\w+)": unit,
-    r"journalctl --unit (\w+) --follow": unit,
+    r"systemctl (?:enable --now|restart|stop|start) (\w+)": unit,
+    r"systemctl reload caddy": nothing,
+    r"journalctl --unit (\w+) --lines 30": unit,
+    r"apt install [a-z0-9 -]+": nothing,
+    r"cp (deploy/\S+) /etc/\S+": shipped,
+    r"(?:touch|chmod 600) /etc/dragoman\.env": nothing,
+    r"git (.+)": git,
 }
 COMMANDS: Final[Mapping[str, Step]] = {
     "run": replica,
