@@ -321,6 +321,15 @@ async def helm(desk: Desk, found: list[str]) -> None:
     assert helm_python.Chart.load(str(desk.root / chart)).render(given, name=name, namespace="chat")
 
 
+async def inside(desk: Desk, found: list[str]) -> None:
+    """Look for the deployment among what the chart makes of the page's values, and read the command's words."""
+    name, words = found
+    values = yaml.safe_load((desk.folder / "values.yaml").read_text(encoding="utf-8"))
+    made = helm_python.Chart.load(str(desk.root / "deploy/helm/dragoman")).render(values, name="bot", namespace="chat")
+    assert any(f"kind: Deployment\nmetadata:\n  name: {name}\n" in text for text in made.values()), name
+    desk.understood(shlex.split(words))
+
+
 async def cluster_secret(desk: Desk, found: list[str]) -> None:
     """Look for each key where the chart, or the page's configuration, reads it."""
     values = (desk.root / "deploy/helm/dragoman/values.yaml").read_text(encoding="utf-8")
@@ -425,6 +434,7 @@ TABLE: Final[Mapping[str, Step]] = {
     r"haproxy -c -f (\S+)": check_balancer,
     r'echo "([^"]+)" \| socat stdio /run/haproxy/admin\.sock': tell_balancer,
     r"nginx (-t|-s reload)": tell_nginx,
+    r"kubectl --namespace chat exec deployment/(\S+) -- +dragoman (.+)": inside,
     r"kubectl create namespace \w+": nothing,
     r"kubectl apply --kustomize build/manifests": nothing,
     r"curl (.+)": curl,

@@ -80,6 +80,12 @@ async def test_a_file_in_the_place_of_the_folder_is_told(fresh: "Patient") -> No
     assert "is a file, not a folder" in (await fresh.failed())["data folder"]
 
 
+async def test_a_folder_whose_name_is_too_long_is_told(tmp_path: Path) -> None:
+    findings = await doctor.examine(str(tmp_path / ("x" * 100)), None, {"DRAGOMAN_PORT": str(free_port())})
+
+    assert "choose a shorter --data" in [finding.remedy for finding in findings if finding.state == "failed"]
+
+
 async def test_a_folder_that_cannot_be_written_is_told() -> None:
     findings = await doctor.examine("/proc/self/dragoman", None, {"DRAGOMAN_PORT": str(free_port())})
 
@@ -419,6 +425,16 @@ main()
 """
 
 
+HURRIED = """
+import sys
+from dragoman.service.doctor import subject
+subject.READING = 0.5
+sys.argv = ["dragoman", "doctor", *sys.argv[1:]]
+from dragoman.cli import main
+main()
+"""
+
+
 def command(patient: "Patient", environ: Mapping[str, str], *words: str) -> tuple[int, str, str]:
     place = ("--data", str(patient.folder))
     done = subprocess.run(  # noqa: S603 - our own command
@@ -459,3 +475,20 @@ def test_a_missing_extra_is_told_with_its_install_line(patient: "Patient", envir
     assert code == 1
     assert "asyncpg is not installed. Remedy: pip install 'dragoman[postgres]'" in out
     assert "redis is not installed. Remedy: pip install 'dragoman[cache]'" in out
+
+
+def test_a_file_that_hangs_holds_nothing_up(patient: "Patient", environ: Mapping[str, str]) -> None:
+    os.mkfifo(patient.folder / "pipe")
+    patient.configure('[accounts.webhook]\nplatform = "webhook"\ntoken = "file:pipe"\n')
+
+    code, out, complaints = command(patient, environ, "-c", HURRIED)
+
+    assert (code, complaints) == (1, "")
+    assert "configuration: it could not be read within 0.5 s. Remedy: a file that it names hangs" in out
+    assert "ok       python: 3." in out
+
+
+async def test_a_key_that_can_be_guessed_is_told(patient: "Patient") -> None:
+    patient.environ["DRAGOMAN_ENCRYPTION_KEY"] = "short"
+
+    assert (await patient.examine("encryption key")).state == "failed"

@@ -21,10 +21,14 @@ def doctor(data: options.Data = None, config: options.Configuration = None, as_j
 
     Changes nothing, and may be asked while the service runs. The exit code is 1 when a prerequisite has failed.
     """
+    asyncio.run(_examined(data, config, as_json=as_json))
+
+
+async def _examined(data: str | None, config: str | None, *, as_json: bool) -> None:
     from dragoman.service.doctor import examine  # noqa: PLC0415 - the command's own weight
     from dragoman.service.doctor.finding import good  # noqa: PLC0415 - the command's own weight
 
-    findings = asyncio.run(examine(data, config, os.environ))
+    findings = await examine(data, config, os.environ)
     if as_json:
         checks = [dataclasses.asdict(finding) for finding in findings]
         print(json.dumps({"ok": good(findings), "checks": checks}, indent=2, ensure_ascii=False))

@@ -1,10 +1,8 @@
 """The accounts: does the platform know us, and what does it say is missing."""
 
 import contextlib
-import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -50,16 +48,15 @@ def _later(account: Account) -> Finding:
 
 @contextlib.asynccontextmanager
 async def _client(installation: Installation, ours: Sequence[Account]) -> AsyncIterator[tuple[Client, Accounts]]:
-    """Open what asks platforms, without a store and without leaving anything behind."""
-    with tempfile.TemporaryDirectory(prefix="dgm-doctor-") as folder:
-        media, accounts = MediaStore(Path(folder)), Accounts(ours, time.time)
-        http, mail = HttpTransport(media, installation.settings.private_hosts), MailTransport(media)
-        refer = references(installation.document, installation.environ)
-        try:
-            yield Client(http, Hub(), accounts, time.time, mail=mail, refer=refer), accounts
-        finally:
-            await http.close()
-            await mail.close()
+    """Open what asks platforms, without a store: a probe fetches no files, and leaves nothing behind."""
+    media, accounts = MediaStore(installation.data / "media"), Accounts(ours, time.time)
+    http, mail = HttpTransport(media, installation.settings.private_hosts), MailTransport(media)
+    refer = references(installation.document, installation.environ)
+    try:
+        yield Client(http, Hub(), accounts, time.time, mail=mail, refer=refer), accounts
+    finally:
+        await http.close()
+        await mail.close()
 
 
 def judge(probed: Probed) -> Sequence[Finding]:

@@ -20,6 +20,8 @@ YEARS: Final = range(2025, 2100)
 """Years that a clock may show: outside, certificates and signatures are not good."""
 FEW_FILES: Final = 1024
 """Open files with which a busy gateway may run out."""
+LONGEST_SOCKET: Final = 107
+"""Bytes of a socket's path, at most (unix(7))."""
 NETWORKED: Final = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "glusterfs", "lustre"}
     | {"ncpfs", "nfs", "nfs4", "smb3", "smbfs", "virtiofs"}
@@ -73,6 +75,8 @@ def folder(subject: Subject) -> Sequence[Finding]:
     there = existing(place)
     if not there.is_dir():
         return [failed(name, f"{there} is a file, not a folder", "move it away, or name another folder by --data")]
+    if len(os.fsencode(place / "dragoman.sock")) > LONGEST_SOCKET:
+        return [failed(name, f"{place} is too long for the control socket in it", "choose a shorter --data")]
     remedy = f"let the service's user write there (chown it), or name another folder by --data; {place} must be its own"
     try:
         tempfile.TemporaryFile(dir=there).close()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from dragoman.config import Settings
 from dragoman.flow.account import Account
+from dragoman.flow.vault import LEAST
 from dragoman.service.doctor.finding import Finding, failed, ok, warning
 from dragoman.service.doctor.subject import Subject
 from dragoman.service.installation import Installation
@@ -115,13 +116,15 @@ def judge_tokens(settings: Settings) -> Sequence[Finding]:
 
 def encryption_key(installation: Installation, subject: Subject) -> Sequence[Finding]:
     """Check that replicas share the key of the tokens which platforms grant."""
-    settings = installation.settings
-    if not settings.store:
-        return [ok("encryption key", "this process's own, in the data folder")]
+    settings, make = installation.settings, "make one (openssl rand -base64 32) and set encryption_key to it"
+    if any(len(key) < LEAST for key in settings.encryption_key.candidates()):
+        return [failed("encryption key", f"it has less than {LEAST} characters", make)]
     if settings.encryption_key:
         return [ok("encryption key", "set")]
+    if not settings.store:
+        return [ok("encryption key", "this process's own, in the data folder")]
     granted = [account.name for account in subject.accounts if account.adapter.oauth() is not None]
-    remedy = "make one (openssl rand -base64 32) and set encryption_key to it on every replica"
+    remedy = f"{make} on every replica"
     seen = "none is set, so a second replica cannot read what the first one keeps"
     judge = failed if granted else warning
     return [judge("encryption key", f"{seen} of {', '.join(granted)}" if granted else seen, remedy)]

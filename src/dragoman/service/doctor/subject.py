@@ -21,6 +21,8 @@ from dragoman.service.installation import Installation
 
 ANSWER: Final = 6.0
 """Seconds that the running service has to answer: it asks its platforms meanwhile."""
+READING = 10.0
+"""Seconds for reading the configuration, with all files and plugins that it names."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,13 +42,25 @@ async def read(
     """Read all there is to read; returns what is wrong with it, and that a service runs."""
     folder = installations.data_folder(data, environ)
     running, findings = await _running(folder)
+    subject = Subject(data=folder, installation=None, running=running)
+    reading = asyncio.ensure_future(asyncio.to_thread(_read, subject, data, configuration, environ))
+    await asyncio.wait({reading}, timeout=READING)
+    if not reading.done():
+        remedy = "a file that it names hangs (a pipe, a network disk): name another one, or mend that"
+        return subject, [*findings, failed("configuration", f"it could not be read within {READING:g} s", remedy)]
+    subject, found = reading.result()
+    return subject, [*findings, *found]
+
+
+def _read(
+    subject: Subject, data: str | None, configuration: str | None, environ: Mapping[str, str]
+) -> tuple[Subject, list[Finding]]:
     try:
-        found, seen = _load(folder, data, configuration, environ)
+        found, seen = _load(subject.data, data, configuration, environ)
     except ConfigError as error:
-        return Subject(data=folder, installation=None, running=running), [*findings, refused("configuration", error)]
+        return subject, [refused("configuration", error)]
     accounts, wrong = _accounts(found)
-    subject = Subject(data=folder, installation=found, accounts=tuple(accounts), running=running)
-    return subject, [*findings, seen, *wrong]
+    return dataclasses.replace(subject, installation=found, accounts=tuple(accounts)), [seen, *wrong]
 
 
 def _load(
