@@ -252,7 +252,7 @@ class Session:
 
 
 class Probe(Value):
-    """Which bot the credentials belong to, and what is missing, each with its remedy."""
+    """Which bot the credentials belong to, and what is missing: each problem, a colon, and its remedy."""
 
     me: Me = Me()
     problems: tuple[str, ...] = ()

@@ -25,7 +25,8 @@ DragomanError
     ├── Unstorable     a value that the database cannot hold: trying again changes nothing
     ├── StoreRefused   the database does not let us in: wrong name, password or database
     ├── StoreLocked    another service owns the file
-    ├── StoreDamaged   the file fails its integrity check, or its schema cannot be ours
+    ├── StoreDamaged   the file fails its integrity check, or a copy into it was not ended
+    │   └── StoreForeign   its schema cannot be ours: a newer release changed it for good
     └── LostLease      the claim was taken over; nothing of it was committed
 """
 
@@ -160,7 +161,11 @@ class StoreLocked(StoreError):
 
 
 class StoreDamaged(StoreError):
-    """The database fails its integrity check, or a release that is not ours changed it for good."""
+    """The database fails its integrity check, or a copy into it was not ended."""
+
+
+class StoreForeign(StoreDamaged):
+    """The database's schema cannot be ours: a newer release changed it for good, or a build that was none."""
 
 
 class LostLease(StoreError):

@@ -143,6 +143,16 @@ async def test_a_newer_schema_is_no_failure_and_one_that_cannot_be_ours_is(patie
     assert [newer.state, strange.state] == ["warning", "failed"]
 
 
+async def test_a_copy_that_did_not_end_is_told(patient: "Patient", database: str) -> None:
+    hand = await asyncpg.connect(database)
+    await hand.execute("CREATE TABLE copying (name text)")
+    await hand.close()
+    patient.environ["DRAGOMAN_STORE"] = database
+
+    found = await patient.examine("store")
+    assert (found.state, "dragoman store copy" in found.remedy) == ("failed", True)
+
+
 async def test_a_wrong_password_is_told(patient: "Patient") -> None:
     async with template() as source, cluster(source) as server:
         hand = await asyncpg.connect(server.url)

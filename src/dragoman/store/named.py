@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Final
 
 from dragoman import crypto
-from dragoman.errors import StoreDamaged
+from dragoman.errors import StoreForeign
 
 CONTRACTS: Final = re.compile(r"_from_(\d{4})\.sql$")
 """A migration that takes something away names the schema whose programs do without it: `0009_no_raw_from_0007.sql`."""
@@ -42,7 +42,7 @@ def missing(database: str, done: Mapping[int, tuple[str, str]], where: str) -> l
     """Return the migrations that a schema still needs, in order; `done` is its own list: number to name and digest.
 
     A schema that is newer than we are is used as it is: migrations only add, and the release before runs on them. One
-    that names a newer program as its least is refused, as is one with another text: raises `StoreDamaged`.
+    that names a newer program as its least is refused, as is one with another text: raises `StoreForeign`.
     """
     shipped = [
         Migration(number=number, name=name, digest=crypto.sha256_hex(sql.encode()), sql=sql)
@@ -52,8 +52,8 @@ def missing(database: str, done: Mapping[int, tuple[str, str]], where: str) -> l
     for number, (name, _) in sorted(done.items()):
         least = CONTRACTS.search(name)
         if number > newest and least and int(least[1]) > newest:
-            raise StoreDamaged(f"{where} was changed by a newer release ({name}) for good; upgrade dragoman")
+            raise StoreForeign(f"{where} was changed by a newer release ({name}) for good; upgrade dragoman")
     for migration in shipped:
         if done.get(migration.number, ("", migration.digest))[1] != migration.digest:
-            raise StoreDamaged(f"{where}: migration {migration.name} is not the one that this release ships")
+            raise StoreForeign(f"{where}: migration {migration.name} is not the one that this release ships")
     return [migration for migration in shipped if migration.number not in done]

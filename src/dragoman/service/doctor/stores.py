@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dragoman.errors import ConfigError, StoreAway, StoreDamaged, StoreError
+from dragoman.errors import ConfigError, StoreAway, StoreDamaged, StoreError, StoreForeign
 from dragoman.service import stores
 from dragoman.service.doctor.finding import Finding, failed, ok, warning
 from dragoman.service.doctor.subject import Subject, refused
@@ -27,6 +27,7 @@ LONG_LOG: Final = 256 << 20
 LEAST_POSTGRES: Final = 12
 SKEW: Final = 5.0
 """Seconds between our clock and the database's."""
+FOREIGN: Final = "run the release that wrote it last"
 RESTORE: Final = "stop the service, keep the damaged file aside, and put the newest backup in its place"
 
 EXTRAS: Final = {"postgres": "asyncpg", "cache": "redis"}
@@ -80,9 +81,10 @@ def _file(database: Path, *, running: bool) -> Sequence[Finding]:
         return [failed("store", f"the process {owner} has {database}, and does not answer as a service", remedy)]
     try:
         return judge_file(database, sqlite.look(database, READING))
+    except StoreForeign as error:
+        return [failed("store", str(error), FOREIGN)]
     except StoreDamaged as error:
-        newer = "upgrade" in str(error) or "ships" in str(error)
-        return [failed("store", str(error), "run the release that wrote it last" if newer else RESTORE)]
+        return [failed("store", str(error), RESTORE)]
     except StoreAway as error:
         return [failed("store", str(error), f"let the service's user read and write {database} and its folder")]
 
@@ -138,8 +140,10 @@ async def _database(url: str, installation: Installation) -> Sequence[Finding]:
 
 def _remedy(error: StoreError) -> str:
     code = str(getattr(error.__cause__, "sqlstate", ""))
+    if isinstance(error, StoreForeign):
+        return FOREIGN
     if isinstance(error, StoreDamaged):
-        return "run the release that wrote it last"
+        return "end it by the same `dragoman store copy`, or empty the schema and begin again"
     if code == "08P01":
         return POOLED
     if isinstance(error.__cause__, ValueError):

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import asyncpg
 
-from dragoman.errors import StoreRefused
+from dragoman.errors import StoreDamaged, StoreRefused
 from dragoman.store.named import missing, numbered
+from dragoman.store.postgres.opening import COPYING
 from dragoman.store.postgres.pool import refused, session_settings, told
 
 POOLER: Final = "a pooler that shares sessions stands before the database"
@@ -62,7 +63,7 @@ class Look:
 
 
 async def look(url: str, clock: Callable[[], float], seconds: float) -> Look:
-    """Look at a database; `clock` gives epoch seconds. Raises `StoreRefused`, `StoreAway` or `StoreDamaged`."""
+    """Look at a database; `clock` gives epoch seconds. Raises `StoreRefused`, `StoreAway` or `StoreForeign`."""
     with told(), refused():
         async with _connected(url, seconds) as one, _connected(url, seconds) as other:
             pooled = await _shares_sessions(one, other)
@@ -119,7 +120,9 @@ async def _shares_sessions(one: Any, other: Any) -> bool:
 
 
 async def _done(connection: Any) -> dict[int, tuple[str, str]]:
-    """Read the schema's own list of migrations; raises `StoreDamaged` when it cannot be ours."""
+    """Read the schema's own list of migrations; raises `StoreForeign` or `StoreDamaged`."""
+    if await connection.fetchval(COPYING):
+        raise StoreDamaged("it holds a copy that did not end")
     if not await connection.fetchval(KNOWN):
         return {}
     rows = await connection.fetch("SELECT number, name, digest FROM migration")

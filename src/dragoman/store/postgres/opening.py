@@ -24,7 +24,7 @@ COPYING: Final = "SELECT to_regclass(quote_ident(current_schema()) || '.copying'
 async def migrate(pool: Pool) -> None:
     """Bring the schema up under an advisory lock, all of it or nothing.
 
-    Raises `StoreDamaged` where it cannot be ours (see `missing`), `StoreRefused` where there is no schema, `StoreAway`.
+    Raises `StoreForeign` where it cannot be ours (see `missing`), `StoreRefused` where there is no schema, `StoreAway`.
     """
     for _ in range(int(PATIENCE)):
         if await pool.transact(_locked):

@@ -76,7 +76,7 @@ def prepare(connection: apsw.Connection, database: Path, now: float) -> None:
 
 
 def migrate(connection: apsw.Connection, database: Path) -> None:
-    """Bring the schema up, one numbered file after the other; raises `StoreDamaged` where it cannot be ours."""
+    """Bring the schema up, one numbered file after the other; raises `StoreForeign` where it cannot be ours."""
     connection.execute(
         "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL)"
     )
