@@ -414,11 +414,44 @@ async def test_a_cache_that_answers_is_told(patient: "Patient") -> None:
         await server.kill()
 
 
+# Object storage.
+
+
+async def test_a_bucket_that_is_away_is_told_in_time_and_with_no_secret(patient: "Patient") -> None:
+    patient.configure(
+        f'[backup]\nurl = "s3://copies/x"\nendpoint = "http://127.0.0.1:{free_port()}"\nregion = "x"\n'
+        'access_key = "a-key"\nsecret_key = "a-secret-of-the-bucket"\n'
+    )
+    began = time.monotonic()
+    found = await patient.examine("backup")
+
+    assert (found.state, "backup.endpoint" in found.remedy) == ("failed", True)
+    assert "a-secret-of-the-bucket" not in str(found)
+    assert time.monotonic() - began < 6
+
+
+async def test_a_folder_for_copies_is_looked_at_and_not_made(patient: "Patient") -> None:
+    patient.configure('[backup]\nurl = "copies"\n')
+
+    assert (await patient.examine("backup")).state == "ok"
+    assert not (patient.folder / "copies").exists()
+
+
+async def test_a_copy_of_no_backup_and_a_key_that_is_too_short_are_told(patient: "Patient") -> None:
+    patient.configure('[backup]\nurl = "copies"\nkey = "short"\n')
+    short = await patient.failed()
+    patient.configure('[backup_copy]\nurl = "copies"\n')
+    alone = await patient.failed()
+
+    assert "key" in short["backup"]
+    assert "there is none" in alone["backup_copy"]
+
+
 # The command.
 
 BLOCKED = """
 import sys
-sys.modules["asyncpg"] = sys.modules["redis"] = None
+sys.modules["asyncpg"] = sys.modules["redis"] = sys.modules["obstore"] = None
 sys.argv = ["dragoman", "doctor", *sys.argv[1:]]
 from dragoman.cli import main
 main()
@@ -469,12 +502,14 @@ def test_the_command_tells_programs_what_has_failed(patient: "Patient", environ:
 
 def test_a_missing_extra_is_told_with_its_install_line(patient: "Patient", environ: Mapping[str, str]) -> None:
     patient.environ |= {"DRAGOMAN_STORE": "postgresql://x@127.0.0.1/x", "DRAGOMAN_CACHE__URL": "redis://127.0.0.1/0"}
+    patient.environ["DRAGOMAN_BACKUP__URL"] = "copies"
 
     code, out, _ = command(patient, environ, "-c", BLOCKED)
 
     assert code == 1
     assert "asyncpg is not installed. Remedy: pip install 'dragoman[postgres]'" in out
     assert "redis is not installed. Remedy: pip install 'dragoman[cache]'" in out
+    assert "obstore is not installed. Remedy: pip install 'dragoman[archive]'" in out
 
 
 def test_a_file_that_hangs_holds_nothing_up(patient: "Patient", environ: Mapping[str, str]) -> None:

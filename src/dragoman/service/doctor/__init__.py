@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from dragoman import telemetry
-from dragoman.service.doctor import accounts, machine, reach, stores
+from dragoman.service.doctor import accounts, buckets, machine, reach, stores
 from dragoman.service.doctor.finding import Finding, failed
 from dragoman.service.doctor.subject import Subject, read
 from dragoman.service.installation import Installation
@@ -47,6 +47,7 @@ INSTALLED: Final[Mapping[str, InstalledLook]] = {
 ASKED: Final[Mapping[str, InstalledAsk]] = {
     "store": stores.store,
     "cache": stores.cache,
+    "backup": buckets.buckets,
     "accounts": accounts.probes,
 }
 """What is asked of others, as the settings name them."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dragoman.config import Settings
 from dragoman.errors import ConfigError, StoreAway, StoreDamaged, StoreError, StoreForeign
 from dragoman.service import stores
 from dragoman.service.doctor.finding import Finding, failed, ok, warning
@@ -30,7 +31,7 @@ SKEW: Final = 5.0
 FOREIGN: Final = "run the release that wrote it last"
 RESTORE: Final = "stop the service, keep the damaged file aside, and put the newest backup in its place"
 
-EXTRAS: Final = {"postgres": "asyncpg", "cache": "redis"}
+EXTRAS: Final = {"postgres": "asyncpg", "cache": "redis", "archive": "obstore"}
 """An extra, and the library that it brings."""
 
 REMEDIES: Final = {
@@ -46,15 +47,20 @@ REMEDIES: Final = {
 
 def extras(subject: Subject) -> Sequence[Finding]:
     """Check that the libraries which the settings need are installed."""
-    settings = subject.installation.settings if subject.installation else None
-    wanted = {"postgres": bool(settings and settings.store), "cache": bool(settings and settings.cache.url)}
-    needed = [extra for extra, wants in wanted.items() if wants]
+    needed = _needed(subject.installation.settings) if subject.installation else []
     absent = [extra for extra in needed if importlib.util.find_spec(EXTRAS[extra]) is None]
     if not absent:
         return [ok("extras", f"{', '.join(needed)} installed" if needed else "none needed")]
     return [
         failed("extras", f"{EXTRAS[extra]} is not installed", f"pip install 'dragoman[{extra}]'") for extra in absent
     ]
+
+
+def _needed(settings: Settings) -> list[str]:
+    """Name the extras without which these settings cannot be."""
+    objects = (settings.archive, settings.backup, settings.backup_copy)
+    wanted = {"postgres": settings.store, "cache": settings.cache.url, "archive": any(place.url for place in objects)}
+    return [extra for extra, wants in wanted.items() if wants]
 
 
 async def store(installation: Installation, subject: Subject) -> Sequence[Finding]:
