@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 TABLES = "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}"
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch, patient: "Patient") -> None:
+    """Others use this server and these processors too: have time, and need few connections."""
+    monkeypatch.setattr(stores, "REACH", 20.0)
+    patient.environ["DRAGOMAN_STORE_CONNECTIONS"] = "2"
+
+
 def as_user(url: str, name: str, password: str = "") -> str:
     """Name another user in an address."""
     place = urlsplit(url)
