@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
+import platformdirs
 from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
@@ -203,6 +204,12 @@ class Document:
         return self.sources.get(key, self.source)
 
 
+def data_folder(explicit: str | None, environ: Mapping[str, str]) -> Path:
+    """Return the data folder: `--data`, `DRAGOMAN_DATA`, or the platform's user data folder."""
+    named = explicit or environ.get("DRAGOMAN_DATA")
+    return Path(named).expanduser().absolute() if named else platformdirs.user_data_path("dragoman")
+
+
 def find(explicit: str | None, environ: Mapping[str, str], working: Path, data: Path) -> Path | None:
     """Find the configuration: `--config`, `DRAGOMAN_CONFIG`, the working folder, the data folder."""
     named = explicit or environ.get("DRAGOMAN_CONFIG")
@@ -246,6 +253,12 @@ def override(document: Document, name: str, value: str) -> None:
         table = below
     table[last] = value
     document.sources[".".join([*path, last])] = name
+
+
+def build_settings(document: Document, environ: Mapping[str, str]) -> Settings:
+    """Build the settings of the service, beside the tables that others read; raises `ConfigError`."""
+    apart = ("accounts", "plugin", "tasks")
+    return build(document, "", Settings, environ, ignore=apart, also=apart)
 
 
 def build(

@@ -25,6 +25,7 @@ COMMANDS = (
     ("run",),
     ("chat",),
     ("doctor",),
+    ("health",),
     ("tasks",),
     *(("tasks", name) for name in ("list", "show", "add", "run", "pause", "resume", "cancel")),
     ("config",),

@@ -159,10 +159,10 @@ def test_a_setting_out_of_bounds_is_refused(folder: Path, text: str, message: st
 
 
 def test_the_data_folder_is_named_by_option_or_variable(tmp_path: Path) -> None:
-    assert installation.data_folder(str(tmp_path), {"DRAGOMAN_DATA": "/other"}) == tmp_path
-    assert installation.data_folder(None, {"DRAGOMAN_DATA": str(tmp_path)}) == tmp_path
-    assert installation.data_folder("here", {}) == Path.cwd() / "here"
-    assert installation.data_folder(None, {}).name == "dragoman"
+    assert config.data_folder(str(tmp_path), {"DRAGOMAN_DATA": "/other"}) == tmp_path
+    assert config.data_folder(None, {"DRAGOMAN_DATA": str(tmp_path)}) == tmp_path
+    assert config.data_folder("here", {}) == Path.cwd() / "here"
+    assert config.data_folder(None, {}).name == "dragoman"
 
 
 # Plugins

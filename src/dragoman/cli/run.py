@@ -122,7 +122,7 @@ def _command() -> str:
 
 
 def _same_place(installation: "Installation") -> str:
-    from dragoman.service.installation import data_folder  # noqa: PLC0415 - the command's own weight
+    from dragoman.config import data_folder  # noqa: PLC0415 - the command's own weight
 
     usual = data_folder(None, {})
     return "" if installation.data == usual else f" --data {shlex.quote(str(installation.data))}"

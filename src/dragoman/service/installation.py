@@ -10,8 +10,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-import platformdirs
-
 from dragoman import adapters, config, plugins
 from dragoman.adapter import Adapter
 from dragoman.config import AccountSettings, Document, Settings
@@ -52,12 +50,6 @@ class Installation:
         return self.data / "dragoman.sock"
 
 
-def data_folder(explicit: str | None, environ: Mapping[str, str]) -> Path:
-    """Return the data folder: `--data`, `DRAGOMAN_DATA`, or the platform's user data folder."""
-    named = explicit or environ.get("DRAGOMAN_DATA")
-    return Path(named).expanduser().absolute() if named else platformdirs.user_data_path("dragoman")
-
-
 def load(
     *,
     data: str | None,
@@ -73,7 +65,7 @@ def load(
 
     Raises `ConfigError`.
     """
-    folder = data_folder(data, environ)
+    folder = config.data_folder(data, environ)
     path = config.find(configuration, environ, Path.cwd(), folder)
     created = path is None and not bare
     if path is None and not create and not bare:
@@ -85,8 +77,7 @@ def load(
         if value is not None:
             document.tables[name] = value
             document.sources[name] = f"--{name}"
-    apart = ("accounts", "plugin", "tasks")
-    settings = config.build(document, "", Settings, environ, ignore=apart, also=apart)
+    settings = config.build_settings(document, environ)
     _check(document, settings)
     path = path or folder / config.FILE
     return Installation(data=folder, document=document, settings=settings, environ=environ, path=path, created=created)
