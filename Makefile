@@ -6,6 +6,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHONDONTWRITEBYTECODE := 1
 # Tests at a time: they mostly wait, and a PostgreSQL has 100 connections for all of them.
 WORKERS ?= 4
+# What the image has beside the base install: add one here, then `make lock`.
+IMAGE_EXTRAS := postgres cache
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -64,6 +66,9 @@ lock: develop ## Lock the dependencies again, with hashes
 	$(BIN)/uv pip compile pyproject.toml -c requirements/limits.in --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/base.txt
 	$(BIN)/uv pip compile requirements/build.in --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/build.txt
 	$(BIN)/uv pip compile pyproject.toml --group test --group check -c requirements/base.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/dev.txt
+	$(BIN)/uv pip compile pyproject.toml $(IMAGE_EXTRAS:%=--extra %) -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/image.txt
+	$(BIN)/uv pip compile requirements/image-build.in -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/image-build.txt
+	$(BIN)/uv pip compile requirements/image-test.in --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/image-test.txt
 
 wheel: develop ## Build the wheel into dist/
 	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist .
@@ -80,6 +85,23 @@ manifests: develop ## Render the Helm chart into build/manifests, for Kustomize 
 
 cluster-test: develop ## Install the chart into the cluster that KUBECONFIG names, and remove it (make cluster-test ARGS="--image REPOSITORY:TAG")
 	$(BIN)/python deploy/cluster.py $(ARGS)
+
+image: ## Build the container image with docker, podman or buildah (make image ARGS="--no-cache")
+	$(PYTHON) deploy/image.py $(ARGS)
+
+image-test: develop ## Build the image and hold a conversation with it, locked in and limited (needs podman; 3 minutes)
+	$(BIN)/python -m tests.image container
+
+secrets: ## Make the secrets that deploy/compose.yaml reads, once
+	$(PYTHON) deploy/make_secrets.py
+
+build/compose: requirements/image-test.txt
+	$(PYTHON) -m venv build/compose
+	build/compose/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/image-test.txt
+	@touch $@
+
+compose-test: develop build/compose ## Start deploy/compose.yaml with podman-compose, talk to it and kill parts of it
+	$(BIN)/python -m tests.image compose
 
 changelog: develop ## Show what the fragments will say in the next release
 	$(BIN)/towncrier build --draft --version next
