@@ -41,7 +41,7 @@ def main() -> int:
         except FAILURES as error:
             failed += 1
             line = traceback.extract_tb(error.__traceback__)[-1].line
-            outcome = f"FAIL  {name}: {type(error).__name__}: {error or line}"
+            outcome = f"FAIL  {name}: {type(error).__name__}: {str(error) or line}"
         finally:
             part.clean(engine)
         say(f"{outcome} ({time.monotonic() - begun:.1f} s)")

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -16,11 +17,13 @@ from tests.image.engine import ROOT, Broken, Engine
 from tests.image.talk import fetch, said, until
 
 from deploy import make_secrets
+from dragoman.testing.process import free_port
 
-COMPOSE: Final = [str(ROOT / "build/compose/bin/podman-compose"), "--project-name", "dragoman-compose-test"]
-URL: Final = "http://127.0.0.1:8080"
-PROMETHEUS: Final = "http://127.0.0.1:9090"
-REPLICAS: Final = [f"dragoman-compose-test_bot_{number}" for number in (1, 2, 3)]
+PROJECT: Final = f"dragoman-test-{os.getpid()}"
+COMPOSE: Final = [str(ROOT / "build/compose/bin/podman-compose"), "--project-name", PROJECT]
+PORTS: Final = {name: str(free_port()) for name in ("PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")}
+URL, PROMETHEUS, GRAFANA = (f"http://127.0.0.1:{port}" for port in PORTS.values())
+REPLICAS: Final = [f"{PROJECT}_bot_{number}" for number in (1, 2, 3)]
 
 
 class Project:
@@ -35,8 +38,8 @@ class Project:
     def __call__(self, *words: str, profile: str = "") -> str:
         """Run podman-compose."""
         file = ("--file", str(self.folder / "compose.yaml"))
-        chosen = {"COMPOSE_PROFILES": profile} if profile else {}
-        return self.engine.run([*COMPOSE, *file, *words], seconds=600, environ=chosen)
+        chosen = {**PORTS, **({"COMPOSE_PROFILES": profile} if profile else {})}
+        return self.engine.run([*COMPOSE, *file, *words], seconds=180, environ=chosen)
 
     def secret(self, name: str) -> str:
         return (self.folder / "secrets" / name).read_text(encoding="utf-8").strip()
@@ -63,10 +66,10 @@ def up(engine: Engine, profile: str) -> Iterator[Project]:
 def one_command_starts_a_bot(engine: Engine) -> str:
     with up(engine, "") as project:
         until(lambda: fetch(f"{URL}/health/ready")[0] == 200, "the bot")
-        token = engine("exec", "dragoman-compose-test_solo_1", "cat", "/data/webhook.token").strip()
+        token = engine("exec", f"{PROJECT}_solo_1", "cat", "/data/webhook.token").strip()
         assert "write to me" in said(URL, token, "help")
         running = project("ps", "--quiet").split()
-    assert len(running) == 1
+    assert len(running) == 1, running
     return "one container on SQLite, without a secret to be made"
 
 
@@ -81,7 +84,7 @@ def many_serve_behind_haproxy(engine: Engine) -> str:
             _is_healthy(engine),
             _has_what_is_around_it(engine, project),
         ]
-    left = engine("ps", "--all", "--quiet", "--filter", "name=dragoman-compose-test").split()
+    left = engine("ps", "--all", "--quiet", "--filter", f"name={PROJECT}").split()
     assert left == []
     return "; ".join(seen)
 
@@ -98,7 +101,7 @@ def _is_shared(project: Project, token: str) -> str:
 
 def _survives_a_kill(engine: Engine, token: str) -> str:
     """Kill replicas and the database under the conversation."""
-    for name in (REPLICAS[0], "dragoman-compose-test_valkey_1", "dragoman-compose-test_postgres_1"):
+    for name in (REPLICAS[0], f"{PROJECT}_valkey_1", f"{PROJECT}_postgres_1"):
         engine("kill", "--signal", "KILL", name)
         engine("start", name)
         until(lambda: "call mum" in said(URL, token, "my reminders", "shared"), f"a reply after the death of {name}")
@@ -112,14 +115,14 @@ def _is_watched() -> str:
     rules = json.loads(fetch(f"{PROMETHEUS}/api/v1/rules")[1])["data"]["groups"]
     loaded = [rule for group in rules for rule in group["rules"]]
     assert all(rule["health"] != "err" for rule in loaded)
-    until(lambda: fetch("http://127.0.0.1:3000/api/health")[0] == 200, "what Grafana would read")
+    until(lambda: fetch(f"{GRAFANA}/api/health")[0] == 200, "what Grafana would read")
     return f"three targets and {len(loaded)} rules in Prometheus"
 
 
 def _is_healthy(engine: Engine) -> str:
-    """Run the health checks: without systemd podman does not run them by itself."""
-    services = ("haproxy", "postgres", "valkey", "s3", "prometheus", "grafana")
-    names = [*REPLICAS, *(f"dragoman-compose-test_{service}_1" for service in services)]
+    """Run the health checks: without systemd podman does not run them by itself, and moto has no page for its own."""
+    services = ("haproxy", "postgres", "valkey", "prometheus", "grafana")
+    names = [*REPLICAS, *(f"{PROJECT}_{service}_1" for service in services)]
     for name in names:
         until(functools.partial(_check, engine, name), f"the health of {name}")
     return f"{len(names)} health checks"
@@ -139,7 +142,7 @@ def _has_what_is_around_it(engine: Engine, project: Project) -> str:
     until(lambda: "<Name>dragoman</Name>" in engine("exec", REPLICAS[1], "python", "-c", program), "the bucket")
     rows = "select count(distinct client_addr) from pg_stat_activity where client_addr is not null"
     psql = ("psql", "--username", "dragoman", "--tuples-only", "--command", rows)
-    clients = engine("exec", "dragoman-compose-test_postgres_1", *psql).strip()
+    clients = engine("exec", f"{PROJECT}_postgres_1", *psql).strip()
     assert clients == "3", clients
     password = project.secret("valkey_conf").split()[1]
     cli = ("valkey-cli", "--no-auth-warning", "-a", password, "client", "list")
@@ -151,7 +154,7 @@ def _has_what_is_around_it(engine: Engine, project: Project) -> str:
 
 
 def _valkey() -> str:
-    return "dragoman-compose-test_valkey_1"
+    return f"{PROJECT}_valkey_1"
 
 
 def prepare(engine: Engine) -> None:
@@ -162,7 +165,12 @@ def prepare(engine: Engine) -> None:
 
 
 def clean(engine: Engine) -> None:
-    """Leave nothing; each start has cleaned up after itself."""
+    """Leave nothing, also where a start has broken off."""
+    for kind, words in (("container", ("ps", "--all")), ("volume", ("volume", "ls")), ("network", ("network", "ls"))):
+        named = "{{.Names}}" if kind == "container" else "{{.Name}}"
+        found = engine(*words, "--format", named, "--filter", f"name={PROJECT}").split()
+        for name in found:
+            engine(kind, "rm", "--force", name)
 
 
 CHECKS: Final = (one_command_starts_a_bot, many_serve_behind_haproxy)

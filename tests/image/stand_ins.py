@@ -14,7 +14,10 @@ LEFT_OUT: Final = ("man", "doc", "locale", "info")
 """Folders of /usr/share that slim images are without."""
 CERTIFICATES: Final = ("--volume", "/etc/ssl/certs:/etc/ssl/certs:ro")
 """This machine's own authorities count inside a build too."""
-LOCKS: Final = ("--volume", f"{ROOT / 'requirements'}:/requirements:ro")
+PARTS: Final = (
+    *("--volume", f"{ROOT / 'requirements'}:/requirements:ro"),
+    *("--volume", "/etc/ssl/certs/ca-certificates.crt:/authorities.crt:ro"),  # a package writes beside Debian's own
+)
 HERE: Final = Path(__file__).parent
 SERVICES: Final = ("postgres", "valkey", "seaweedfs", "prometheus", "haproxy", "grafana")
 
@@ -55,5 +58,5 @@ def services(engine: Engine) -> list[str]:
         if not engine.has(image) and not engine.pulled(image):
             stage = next(service for service in SERVICES if f"/{service}:" in image)
             file = ("--file", str(HERE / "services.Containerfile"), "--target", stage)
-            engine("build", "--quiet", *CERTIFICATES, *LOCKS, *file, "--tag", image, str(HERE), seconds=900)
+            engine("build", "--quiet", *PARTS, *file, "--tag", image, str(HERE), seconds=900)
     return [image for image in wanted if "stand-in" in (engine.inspect("image", image)["Labels"] or {})]
