@@ -28,14 +28,14 @@ def make(folder: Path) -> None:
     """Make all of them."""
     folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
-    for name in ("chat_token", "metrics_token", "webhook_token", "grafana_password", "encryption_key"):
+    for name in ("chat-token", "metrics-token", "webhook-token", "grafana-password", "encryption-key"):
         kept(folder, name, secrets.token_urlsafe(32))
-    password = kept(folder, "postgres_password", secrets.token_hex(24))
+    password = kept(folder, "postgres-password", secrets.token_hex(24))
     kept(folder, "store", f"postgresql://dragoman:{password}@postgres/dragoman")
-    password = kept(folder, "valkey_conf", f"requirepass {secrets.token_hex(24)}").removeprefix("requirepass ")
+    password = kept(folder, "valkey-conf", f"requirepass {secrets.token_hex(24)}").removeprefix("requirepass ")
     kept(folder, "cache", f"redis://:{password}@valkey:6379/0")
-    key = kept(folder, "s3_key", secrets.token_hex(10))
-    kept(folder, "s3_json", identities(key, kept(folder, "s3_secret", secrets.token_hex(20))))
+    key = kept(folder, "s3-key", secrets.token_hex(10))
+    kept(folder, "s3-json", identities(key, kept(folder, "s3-secret", secrets.token_hex(20))))
 
 
 if __name__ == "__main__":

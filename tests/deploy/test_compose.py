@@ -115,7 +115,7 @@ def test_every_secret_is_a_file_that_is_made(made: Path) -> None:
 
     assert used == set(files)
     assert all(path.parent == Path("secrets") and (made / path.name).read_text().strip() for path in files.values())
-    assert "/secrets/" in (ROOT / ".gitignore").read_text(encoding="utf-8")
+    assert "*" in (DEPLOY / "secrets" / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
 def test_secrets_are_read_by_the_containers_but_by_nobody_else_on_the_host(made: Path) -> None:
@@ -124,7 +124,7 @@ def test_secrets_are_read_by_the_containers_but_by_nobody_else_on_the_host(made:
 
 
 def test_secrets_that_are_there_stay_as_they_are(made: Path) -> None:
-    (made / "chat_token").unlink()
+    (made / "chat-token").unlink()
     before = {path.name: path.read_text() for path in made.iterdir()}
 
     module("make_secrets").make(made)
@@ -136,11 +136,11 @@ def test_secrets_that_are_there_stay_as_they_are(made: Path) -> None:
 
 def test_the_secrets_of_two_servers_fit_together(made: Path) -> None:
     text = {path.name: path.read_text().strip() for path in made.iterdir()}
-    identity = json.loads(text["s3_json"])["identities"][0]["credentials"][0]
+    identity = json.loads(text["s3-json"])["identities"][0]["credentials"][0]
 
-    assert text["store"] == f"postgresql://dragoman:{text['postgres_password']}@postgres/dragoman"
-    assert text["cache"] == f"redis://:{text['valkey_conf'].removeprefix('requirepass ')}@valkey:6379/0"
-    assert identity == {"accessKey": text["s3_key"], "secretKey": text["s3_secret"]}
+    assert text["store"] == f"postgresql://dragoman:{text['postgres-password']}@postgres/dragoman"
+    assert text["cache"] == f"redis://:{text['valkey-conf'].removeprefix('requirepass ')}@valkey:6379/0"
+    assert identity == {"accessKey": text["s3-key"], "secretKey": text["s3-secret"]}
     assert len({*text.values()}) == len(text)
 
 

@@ -14,7 +14,7 @@ import time
 import tomllib
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from importlib.metadata import metadata
+from importlib.metadata import metadata, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -346,6 +346,7 @@ async def curl(desk: Desk, found: list[str]) -> None:
     """Let the shell read the line, then do what it asks for (not every machine has curl)."""
     await desk.running()
     line = found[0].replace(ADDRESS, desk.service.url).replace(PLACES[1], str(desk.folder))
+    line = line.replace("deploy/secrets/webhook-token", str(desk.folder / "webhook.token"))
     code, out = await desk.run("/bin/sh", "-c", f"printf '%s\\0' {line}")
     assert code == 0, out
     quiet, address, *options = out.split("\0")[:-1]
@@ -372,6 +373,25 @@ async def copy(desk: Desk, words: list[str]) -> None:
             file.unlink()
         code, out = await desk.dragoman(*words)
         assert (code, "1 rows are in" in out) == (0, True), out
+
+
+async def container(desk: Desk, found: list[str]) -> None:
+    """Read a command inside, and look whether the image is ours: `make image-test` really types the line."""
+    words = shlex.split(found[0])
+    images = [word for word in words if word.startswith("localhost/")]
+    assert images == [f"localhost/dragoman:{version('dragoman')}"] * (words[0] == "run")
+    if "dragoman" in words:
+        desk.understood(words[words.index("dragoman") + 1 :])
+
+
+async def compose(desk: Desk, found: list[str]) -> None:
+    """Look whether the file has the profile and the service: `make compose-test` really starts them."""
+    profile, file, words = found[0] or "one", found[1], shlex.split(found[2])
+    services = yaml.safe_load((desk.root / file).read_text(encoding="utf-8"))["services"]
+    started = {name for name, service in services.items() if profile in service["profiles"]}
+    assert started
+    assert words[0] in {"up", "ps", "logs", "down"}
+    assert {word for word in words[1:] if not word.startswith("-")} <= started
 
 
 async def unit(desk: Desk, found: list[str]) -> None:
@@ -443,6 +463,8 @@ TABLE: Final[Mapping[str, Step]] = {
     r"kubectl create namespace \w+": nothing,
     r"kubectl apply --kustomize build/manifests": nothing,
     r"curl (.+)": curl,
+    r"docker ((?:run|logs|exec|stop|rm) .+)": container,
+    r"(?:COMPOSE_PROFILES=(\w+) )?docker compose --file (\S+) (.+)": compose,
     r"systemctl daemon-reload": nothing,
     r"(openssl rand -base64 32)": key,
     r"systemctl (?:enable --now|restart|stop|start) (\w+)": unit,

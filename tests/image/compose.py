@@ -75,7 +75,7 @@ def one_command_starts_a_bot(engine: Engine) -> str:
 
 def many_serve_behind_haproxy(engine: Engine) -> str:
     with up(engine, "many") as project:
-        token = project.secret("webhook_token")
+        token = project.secret("webhook-token")
         until(lambda: said(URL, token, "hello").startswith("Hello"), "a reply through haproxy")
         seen = [
             _is_shared(project, token),
@@ -94,8 +94,8 @@ def _is_shared(project: Project, token: str) -> str:
     said(URL, token, "remind me in 2 hours to call mum", "shared")
     replies = [said(URL, token, "my reminders", "shared") for _ in range(9)]
     assert all("call mum" in reply for reply in replies), replies
-    assert fetch(f"{URL}/metrics", token=project.secret("metrics_token"))[0] == 404
-    assert fetch(f"{URL}/chat?token={project.secret('chat_token')}")[0] == 200
+    assert fetch(f"{URL}/metrics", token=project.secret("metrics-token"))[0] == 404
+    assert fetch(f"{URL}/chat?token={project.secret('chat-token')}")[0] == 200
     return "a reminder is known to all replicas"
 
 
@@ -144,7 +144,7 @@ def _has_what_is_around_it(engine: Engine, project: Project) -> str:
     psql = ("psql", "--username", "dragoman", "--tuples-only", "--command", rows)
     clients = engine("exec", f"{PROJECT}_postgres_1", *psql).strip()
     assert clients == "3", clients
-    password = project.secret("valkey_conf").split()[1]
+    password = project.secret("valkey-conf").split()[1]
     cli = ("valkey-cli", "--no-auth-warning", "-a", password, "client", "list")
     callers = {
         line.split("addr=")[1].partition(":")[0] for line in engine("exec", _valkey(), *cli).splitlines() if line

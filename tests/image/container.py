@@ -1,14 +1,15 @@
 """The image, built and run as an operator would run it who trusts nothing: locked in, limited, with one volume."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable
 from typing import Final
 
 from tests.image import stand_ins
-from tests.image.engine import Broken, Engine
-from tests.image.talk import fetch, ready, said, until
+from tests.image.engine import ROOT, Broken, Engine
+from tests.image.talk import fetch, lines, ready, said, until
 
 from deploy import image as builder
 from dragoman.testing.process import free_port
@@ -163,6 +164,23 @@ def keeps_its_data(engine: Engine) -> str:
     return "a reminder outlived kill -9 and its container"
 
 
+def is_run_as_the_guide_says(engine: Engine) -> str:
+    """Type the guide's lines, with podman for docker, a port that is free, and names of our own."""
+    url = Bot(engine).url
+    typed = lines(ROOT / "docs/how-to/run-in-a-container.md")
+    try:
+        for line in typed:
+            own = line.replace("docker ", "podman ").replace("127.0.0.1:8080", url.removeprefix("http://"))
+            own = re.sub(r"(--name|--interactive|exec|logs|stop|rm) bot\b", rf"\1 {NAME}", own)
+            own = own.replace("dragoman:/data", f"{NAME}:/data")
+            engine.run(["/bin/sh", "-c", own], given="hello\n")
+            until(lambda: " run " not in line or ready(url), "the bot")
+    finally:
+        left = engine("ps", "--all", "--quiet", "--filter", f"name={NAME}").split()
+    assert left == []
+    return f"{len(typed)} lines"
+
+
 CHECKS: Final[tuple[Callable[[Engine], str], ...]] = (
     is_small,
     says_what_it_is,
@@ -173,6 +191,7 @@ CHECKS: Final[tuple[Callable[[Engine], str], ...]] = (
     is_locked_in,
     is_healthy,
     keeps_its_data,
+    is_run_as_the_guide_says,
 )
 
 

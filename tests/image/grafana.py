@@ -4,7 +4,7 @@ import http.server
 from pathlib import Path
 
 READ = (
-    "/run/secrets/grafana_password",
+    "/run/secrets/grafana-password",
     "/etc/grafana/provisioning/datasources/dragoman.yaml",
     "/etc/grafana/provisioning/dashboards/dragoman.yaml",
     "/etc/grafana/dashboards/dragoman.json",

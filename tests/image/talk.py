@@ -1,10 +1,12 @@
 """What the tests say to a bot in a container, as any caller would."""
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -34,6 +36,13 @@ def fetch(url: str, *, token: str = "", body: Any = None) -> tuple[int, str]:
         return error.code, error.read().decode()
     except OSError as error:
         return 0, str(error)
+
+
+def lines(guide: Path) -> list[str]:
+    """Return what a guide tells people to type, a command a line, without what `make` does."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", guide.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    typed = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [line for line in typed if not line.startswith("make ")]
 
 
 def ready(url: str) -> bool:

@@ -2,7 +2,7 @@
 # What compose.yaml asks of SeaweedFS, answered by moto: a server of the S3 protocol, and a shell that makes buckets.
 case " $* " in
   *" server "*)
-    test -r /run/secrets/s3_json || exit 1
+    test -r /run/secrets/s3-json || exit 1
     exec /opt/moto/bin/moto_server --host 0.0.0.0 --port 8333 ;;
   " shell "*)
     read -r command _ name
