@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # Tests at a time: they mostly wait, and a PostgreSQL has 100 connections for all of them.
 WORKERS ?= 4
 # What the image has beside the base install: add one here, then `make lock`.
-IMAGE_EXTRAS := postgres cache
+IMAGE_EXTRAS := postgres archive cache
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18

@@ -158,6 +158,18 @@ def test_the_replicas_can_be_configured_by_what_they_are_given(made: Path, monke
     assert {account.name for account in accounts} >= {"webhook", "web"}
 
 
+def test_the_archive_that_the_configuration_offers_can_be_switched_on(made: Path) -> None:
+    text = (DEPLOY / "compose" / "dragoman.toml").read_text(encoding="utf-8").replace("/run/secrets", str(made))
+    file = made / "dragoman.toml"
+    file.write_text(re.sub(r"^# (?=\[archive|\w+ = )", "", text, flags=re.MULTILINE), encoding="utf-8")
+    environ = {"DRAGOMAN_ACCOUNTS__WEBHOOK__TOKEN": "t"}
+
+    found = installation.load(data=str(made), configuration=str(file), environ=environ, overrides={}, create=False)
+
+    assert found.settings.archive.url == "s3://dragoman/conversations"
+    assert found.settings.archive.secret_key.reveal() == (made / "s3-secret").read_text().strip()
+
+
 def test_the_bot_has_time_to_end_in_order() -> None:
     assert DURATION.fullmatch(SERVICES["bot"]["stop_grace_period"])
     assert int(SERVICES["bot"]["stop_grace_period"][:-1]) > 25 + float(

@@ -26,6 +26,18 @@ URL, PROMETHEUS, GRAFANA = (f"http://127.0.0.1:{port}" for port in PORTS.values(
 REPLICAS: Final = [f"{PROJECT}_bot_{number}" for number in (1, 2, 3)]
 
 
+OBJECT: Final = """
+import obstore
+key, secret = (open(f"/run/secrets/s3-{name}").read().strip() for name in ("key", "secret"))
+keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, "aws_region": "us-east-1"}
+options = {"client_options": {"allow_http": True}, "config": {**keys, "aws_endpoint": "http://s3:8333"}}
+bucket = obstore.store.from_url("s3://dragoman", **options)
+obstore.put(bucket, "probe", b"kept")
+print(bytes(obstore.get(bucket, "probe").bytes()).decode())
+"""
+"""What a replica does to put an object into the bucket and get it back."""
+
+
 class Project:
     """A copy of the files beside compose.yaml, with secrets of its own."""
 
@@ -150,7 +162,8 @@ def _has_what_is_around_it(engine: Engine, project: Project) -> str:
         line.split("addr=")[1].partition(":")[0] for line in engine("exec", _valkey(), *cli).splitlines() if line
     }
     assert len(callers - {"127.0.0.1"}) == 3, callers
-    return "three clients at PostgreSQL and at the cache, and a bucket"
+    assert engine("exec", REPLICAS[2], "python", "-c", OBJECT) == "kept\n"
+    return "three clients at PostgreSQL and at the cache, an object in the bucket"
 
 
 def _valkey() -> str:

@@ -87,7 +87,7 @@ def lists_its_parts(engine: Engine) -> str:
     parts = {part["name"]: part for part in document["components"]}
     python = [part for part in parts.values() if part["purl"].startswith("pkg:pypi/")]
     debian = [part for part in parts.values() if part["purl"].startswith("pkg:deb/")]
-    wanted = {"aiohttp", "asyncpg", "redis", "libc6"}
+    wanted = {"aiohttp", "asyncpg", "obstore", "redis", "libc6"}
     itself = document["metadata"]["component"]
     assert (document["bomFormat"], itself["name"], itself["version"]) == ("CycloneDX", "dragoman", builder.version())
     assert wanted <= set(parts), wanted - set(parts)
@@ -97,7 +97,7 @@ def lists_its_parts(engine: Engine) -> str:
 
 
 def can_use_every_extra(engine: Engine) -> str:
-    program = "import asyncpg, redis, uvloop, apsw, cryptography, pydantic_ai.models.openai; print('all')"
+    program = "import asyncpg, obstore, redis, uvloop, apsw, cryptography, pydantic_ai.models.openai; print('all')"
     assert engine("run", "--rm", *LOCKED, "--entrypoint", "python", IMAGE, "-c", program) == "all\n"
     return "imported"
 
