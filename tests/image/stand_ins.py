@@ -30,7 +30,7 @@ def base(engine: Engine) -> bool:
             _debian(archive)
             change = ("--change", 'CMD ["python3"]', "--change", "LABEL stand-in=1")
             engine("import", "--quiet", *change, str(archive), BASE)
-    return "stand-in" in (engine.inspect("image", BASE)["Labels"] or {})
+    return not _is_real(engine, BASE)
 
 
 def _debian(archive: Path) -> None:
@@ -55,8 +55,13 @@ def services(engine: Engine) -> list[str]:
     base(engine)
     wanted = sorted(set(images().values()))
     for image in wanted:
-        if not engine.has(image) and not engine.pulled(image):
+        if not _is_real(engine, image) and not engine.pulled(image):
             stage = next(service for service in SERVICES if f"/{service}:" in image)
             file = ("--file", str(HERE / "services.Containerfile"), "--target", stage)
             engine("build", "--quiet", *PARTS, *file, "--tag", image, str(HERE), seconds=900)
-    return [image for image in wanted if "stand-in" in (engine.inspect("image", image)["Labels"] or {})]
+    return [image for image in wanted if not _is_real(engine, image)]
+
+
+def _is_real(engine: Engine, image: str) -> bool:
+    """Tell whether an image is there, and is the one whose name it has."""
+    return engine.has(image) and "stand-in" not in (engine.inspect("image", image)["Labels"] or {})
