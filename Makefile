@@ -89,7 +89,7 @@ cluster-test: develop ## Install the chart into the cluster that KUBECONFIG name
 image: ## Build the container image with docker, podman or buildah (make image ARGS="--no-cache")
 	$(PYTHON) deploy/image.py $(ARGS)
 
-image-test: develop ## Build the image and hold a conversation with it, locked in and limited (needs podman; 3 minutes)
+image-test: develop ## Build the image and hold a conversation with it, locked in and limited (needs podman; 2 minutes)
 	$(BIN)/python -m tests.image container
 
 secrets: ## Make the secrets that deploy/compose.yaml reads, once
