@@ -44,7 +44,8 @@ def revision() -> str:
 def command(engine: str, *more: str) -> list[str]:
     """Return the words that build; health checks need Docker's own format of images."""
     form = [] if engine == "docker" else ["--format", "docker"]
-    labels = ["--build-arg", f"VERSION={version()}", "--build-arg", f"REVISION={revision()}"]
+    known = {"version": version(), "revision": revision()}  # labels, because an old buildah caches an ARG's old value
+    labels = [word for name in known for word in ("--label", f"org.opencontainers.image.{name}={known[name]}")]
     tags = ["--tag", f"{REPOSITORY}:{version()}"]
     return [engine, "build", *form, *labels, *tags, "--file", str(ROOT / "deploy/Dockerfile"), *more, str(ROOT)]
 

@@ -51,7 +51,7 @@ def test_docker_needs_no_word_about_the_format(programs: Path) -> None:
 
     done = build(programs, "--no-cache")
 
-    assert "docker build --build-arg VERSION=" in done.stdout
+    assert "docker build --label org.opencontainers.image.version=" in done.stdout
     assert f"--no-cache {ROOT}" in done.stdout
 
 
