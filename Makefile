@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # Tests at a time: they mostly wait, and a PostgreSQL has 100 connections for all of them.
 WORKERS ?= 4
 # What the image has beside the base install: add one here, then `make lock`.
-IMAGE_EXTRAS := postgres archive cache
+IMAGE_EXTRAS := postgres archive cache traces
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -84,7 +84,7 @@ manifests: develop ## Render the Helm chart into build/manifests, for Kustomize 
 	$(BIN)/python deploy/manifests.py $(ARGS)
 
 cluster-test: develop ## Install the chart into the cluster that KUBECONFIG names, and remove it (make cluster-test ARGS="--image REPOSITORY:TAG")
-	$(BIN)/python deploy/cluster.py $(ARGS)
+	$(BIN)/python -m deploy.cluster $(ARGS)
 
 image: ## Build the container image with docker, podman or buildah (make image ARGS="--no-cache")
 	$(PYTHON) deploy/image.py $(ARGS)

@@ -14,8 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import manifests
 import yaml
+
+from deploy import manifests
 
 ACCOUNT = "dragoman-test"
 
