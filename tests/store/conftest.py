@@ -155,6 +155,10 @@ class Line:
         times = Times(received=now, authenticated=now, parsed=now)
         return await self.store.accept("acme", Receipt(events=events, raw=raw), times, keep)
 
+    def arrival(self, key: str, conversation: str = "c1") -> tuple[Receipt, Times]:
+        """Return what one request brings, as `accept` takes it."""
+        return Receipt(events=(self.event(conversation, key),), raw=b"{}"), Times()
+
     async def claim(self) -> Claim:
         """Take the one conversation that has something to do."""
         (claim,) = await self.store.claim(10)

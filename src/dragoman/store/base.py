@@ -14,6 +14,7 @@ from dragoman.store.timers import Timers
 
 if TYPE_CHECKING:
     from dragoman.store.broadcasts import Broadcasts
+    from dragoman.store.told import Followed
 
 
 class Times(Value):
@@ -387,3 +388,9 @@ class Reader(Protocol):
 
     async def at_rest(self, conversation: str) -> dict[str, Any] | None:
         """Read the state of a conversation of which nothing waits or runs; None while something does."""
+
+    async def follow(self, cursor: int, limit: int, until: int = 0) -> "Followed":
+        """Read up to `limit` entries of what was told, after a number, and up to one that was given before.
+
+        None is given out while a smaller number can still come: what is followed is neither skipped nor seen twice.
+        """

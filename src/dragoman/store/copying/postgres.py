@@ -60,6 +60,7 @@ SEQUENCES: Final = {
     "receipt": "SELECT max(greatest(i.receipt, r.id)) FROM inbox i FULL JOIN receipt r ON r.id = i.receipt",
     "inbox": "SELECT max(greatest(o.inbox, i.id)) FROM outbox o FULL JOIN inbox i ON i.id = o.inbox",
     "outbox": "SELECT max(id) FROM outbox",
+    "told": "SELECT max(id) FROM told",
     "parked": "SELECT max(id) FROM parked",
     "broadcast": "SELECT max(id) FROM broadcast",
 }

@@ -75,6 +75,7 @@ TABLES: Final = (
     ),
     OUTBOX,
     LANE,
+    _table("told", "id", "id at inbox outbox"),
     _table("parked", "id", "id account at reason raw"),
     _table("account", "name", "name paused_until reason"),
     _table("once", "turn name", "turn name arguments at result"),

@@ -38,6 +38,8 @@ WITH given AS (
     FROM (SELECT conversation, count(*) AS many, min(id) AS first FROM added WHERE status = 'waiting' GROUP BY conversation)
         AS new
     WHERE c.id = new.conversation
+), heard AS (
+    INSERT INTO told (at, inbox) SELECT moment(:now), id FROM added ORDER BY id
 )
 SELECT id, account, kind, key FROM added;
 
@@ -275,12 +277,17 @@ WITH given AS (
     SELECT * FROM unnest(:ids::bigint[], :fences::bigint[], :states::text[], :reasons::text[], :after::float8[],
                          :uncounted::integer[], :moved::text[], :platform_ids::text[], :paced::boolean[])
         AS t (id, fence, state, reason, after, uncounted, moved, platform_ids, paced)
+), settled AS (
+    UPDATE outbox o SET state = g.state, reason = g.reason, attempts = o.attempts - g.uncounted, taker = '',
+        until = NULL, slot = CASE WHEN g.paced THEN moment(:now) + g.after END, address = coalesce(g.moved, o.address),
+        ids = coalesce(g.platform_ids, o.ids),
+        settled_at = CASE WHEN g.state <> 'pending' THEN moment(:now) END
+    FROM given g WHERE o.id = g.id AND o.fence = g.fence AND o.state = 'sending'
+    RETURNING o.id, o.conversation, g.state <> 'pending' AS gone, moment(:now) + g.after AS at, g.state = 'sent' AS sent
+), heard AS (
+    INSERT INTO told (at, outbox) SELECT moment(:now), id FROM settled WHERE sent ORDER BY id
 )
-UPDATE outbox o SET state = g.state, reason = g.reason, attempts = o.attempts - g.uncounted, taker = '', until = NULL,
-    slot = CASE WHEN g.paced THEN moment(:now) + g.after END, address = coalesce(g.moved, o.address), ids = coalesce(g.platform_ids, o.ids),
-    settled_at = CASE WHEN g.state <> 'pending' THEN moment(:now) END
-FROM given g WHERE o.id = g.id AND o.fence = g.fence AND o.state = 'sending'
-RETURNING o.id, o.conversation, g.state <> 'pending' AS gone, moment(:now) + g.after AS at;
+SELECT id, conversation, gone, at FROM settled;
 
 -- name: settled_before
 -- Whether an unanswered settling happened after all: the row has our fence and is not being sent any more.

@@ -10,6 +10,29 @@ from dragoman.store.base import Depths, ParkedRow, Trace
 from dragoman.store.postgres.inbox import short
 from dragoman.store.postgres.pool import Pool
 from dragoman.store.stored import encode, lines, number_of, read_state, trace
+from dragoman.store.told import Followed, read_told
+
+
+class Horizon:
+    """The number up to which no transaction that could still bring an entry is open.
+
+    Numbers are taken before the commit. So a number that was the last one at a look counts when all who were writing
+    at that look have ended; at the next look, if not at once.
+    """
+
+    def __init__(self) -> None:
+        self._sure = 0
+        self._next = 0
+        self._writers: frozenset[str] = frozenset()
+
+    def seen(self, last: int, writers: frozenset[str]) -> int:
+        """Note the last number and who was writing after it was read; returns the number that is sure."""
+        if last < self._sure:  # another server took over, which had not heard of all
+            self._sure, self._next, self._writers = 0, 0, frozenset()
+        if not self._writers & writers:
+            self._sure = max(self._sure, self._next if writers else last)
+            self._next, self._writers = last, writers
+        return self._sure
 
 
 class PostgresReader:
@@ -18,6 +41,7 @@ class PostgresReader:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._turn = asyncio.Semaphore(1)
+        self._horizon = Horizon()
 
     async def history(self, conversation: str, limit: int, before: int = 0) -> Sequence[Line]:
         """Read the last `limit` lines of a conversation, before an event, edits and deletions applied."""
@@ -98,3 +122,13 @@ class PostgresReader:
     async def status(self, event: int) -> str:
         """Read an event's status; empty when it is gone."""
         return await self._pool.one("event_status", id=event) or ""
+
+    async def follow(self, cursor: int, limit: int, until: int = 0) -> Followed:
+        """Read what was told after a number, below the oldest transaction that is open."""
+        async with self._turn:
+            if not until:
+                last = await self._pool.one("told_last")
+                writers = frozenset(row[0] for row in await self._pool.rows("told_writers"))
+                until = self._horizon.seen(last, writers)
+            found = read_told(await self._pool.rows("follow", after=cursor, until=until, limit=limit))
+        return Followed(told=found, cursor=found[-1].id if len(found) == limit else max(cursor, until))

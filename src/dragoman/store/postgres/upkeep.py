@@ -12,6 +12,8 @@ from dragoman.store.stored import encode, number_of
 
 BATCH: Final = 500
 """Rows that one pruning transaction looks at: small, so that messages never wait for it."""
+AGED: Final = ("delete_once", "delete_payloads", "delete_told")
+"""The statements that delete what is older than messages are kept."""
 
 
 async def park(pool: Pool, account: str, raw: bytes, reason: str) -> str:
@@ -111,7 +113,7 @@ async def prune_events(pool: Pool, before: float, after: int) -> tuple[int, int]
 async def prune_rest(pool: Pool, before: float, raw_before: float) -> int:
     """Delete one batch of raw payloads, journal entries, parked payloads, recipients; returns the largest's size."""
     sizes = [await broadcasts.prune(pool, before)]
-    for statement, limit in (("delete_receipts", raw_before), ("delete_once", before), ("delete_payloads", before)):
+    for statement, limit in (("delete_receipts", raw_before), *((name, before) for name in AGED)):
         sizes.append(len(await pool.rows(statement, before=limit, limit=BATCH)))
     await pool.rows("delete_paces")
     return max(sizes)

@@ -69,18 +69,21 @@ def accept_event(
         known = one(connection, "note_duplicate", account=event.account, kind=event.kind, key=event.key)
         return Accepted(id=known, duplicate=True)
     if not event.wants_turn:
+        run(connection, "tell_event", id=number, now=now)
         return Accepted(id=number, duplicate=False)
     pending = one(connection, "enqueue", conversation=event.conversation, account=event.account, event=number, now=now)
     if pending > bound.most:
-        return _put_off(connection, event, number, bound)
+        return _put_off(connection, event, number, bound, now)
+    run(connection, "tell_event", id=number, now=now)
     return Accepted(id=number, duplicate=False)
 
 
-def _put_off(connection: apsw.Connection, event: Event, number: int, bound: Bound) -> Accepted:
+def _put_off(connection: apsw.Connection, event: Event, number: int, bound: Bound, now: float) -> Accepted:
     """Take an event out of its conversation's queue again, which is too long."""
     run(connection, "unqueue", conversation=event.conversation)
     if bound.surplus == "park":
         run(connection, "park_event", event=number, reason=crowded(bound.most))
+        run(connection, "tell_event", id=number, now=now)
         return Accepted(id=number, duplicate=False, surplus=True)
     run(connection, "refuse_event", id=number)
     return Accepted(id=0, duplicate=False, surplus=True)

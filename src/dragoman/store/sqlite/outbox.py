@@ -122,6 +122,8 @@ def settle(connection: apsw.Connection, delivery: Delivery, decision: Decision, 
     if isinstance(decision, Pause):
         account = delivery.address.account
         run(connection, "pause", account=account, until=now + decision.after, reason=decision.reason)
+    if isinstance(decision, Settled):
+        run(connection, "tell_delivery", id=delivery.id, now=now)
     run(connection, "wake_lane", conversation=delivery.conversation, at=now + pace)  # one that waits stays as it is
     return True
 

@@ -13,6 +13,7 @@ from dragoman.store.base import Depths, ParkedRow, Trace
 from dragoman.store.sqlite.opening import read_only
 from dragoman.store.sqlite.statements import one, rows
 from dragoman.store.stored import lines, number_of, read_state, trace
+from dragoman.store.told import Followed, read_told
 
 Q = ParamSpec("Q")
 R = TypeVar("R")
@@ -75,6 +76,16 @@ class SqliteReader:
     async def at_rest(self, conversation: str) -> dict[str, Any] | None:
         """Read the state of a conversation of which nothing waits or runs; None while something does."""
         return await self.ask(_at_rest, conversation)
+
+    async def follow(self, cursor: int, limit: int, until: int = 0) -> Followed:
+        """Read what was told after a number; one writer: numbers are commit order."""
+        return await self.ask(_follow, cursor, limit, until)
+
+
+def _follow(connection: apsw.Connection, cursor: int, limit: int, until: int) -> Followed:
+    until = until or one(connection, "told_last")
+    found = read_told(rows(connection, "follow", after=cursor, until=until, limit=limit))
+    return Followed(told=found, cursor=found[-1].id if len(found) == limit else max(cursor, until))
 
 
 def _fires(connection: apsw.Connection, timer: str, conversation: str, limit: int) -> list[int]:

@@ -12,6 +12,8 @@ from dragoman.store.stored import encode, number_of
 
 BATCH: Final = 500
 """Rows that one pruning transaction looks at: small, so that messages never wait for it."""
+AGED: Final = ("delete_once", "delete_payloads", "delete_told")
+"""The statements that delete what is older than messages are kept."""
 
 
 def park(connection: apsw.Connection, account: str, raw: bytes, reason: str, now: float) -> str:
@@ -105,7 +107,7 @@ def prune_events(connection: apsw.Connection, before: float, after: int) -> Prun
 def prune_rest(connection: apsw.Connection, before: float, raw_before: float) -> int:
     """Delete one batch of raw payloads, journal entries, parked payloads and recipients; returns how many."""
     deleted = 0
-    for statement, limit in (("delete_receipts", raw_before), ("delete_once", before), ("delete_payloads", before)):
+    for statement, limit in (("delete_receipts", raw_before), *((name, before) for name in AGED)):
         run(connection, statement, before=limit, limit=BATCH)
         deleted += connection.changes()
     return deleted + broadcasts.prune(connection, before)
