@@ -195,6 +195,21 @@ spans = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+archive_lag = Gauge(
+    "dragoman_archive_lag_seconds",
+    "How old the oldest message is that is not archived yet.",
+    registry=REGISTRY,
+)
+archive_messages = Counter(
+    "dragoman_archive_messages_total",
+    "Messages that this replica has archived.",
+    registry=REGISTRY,
+)
+archive_failures = Counter(
+    "dragoman_archive_failures_total",
+    "Times that the archive could not be written.",
+    registry=REGISTRY,
+)
 
 
 def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:

@@ -1,5 +1,6 @@
 """One suite, many stores: the databases, and short words for what the line does with one."""
 
+import contextlib
 import itertools
 import os
 import secrets
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
+import apsw
 import asyncpg
 import pytest
 
@@ -46,6 +48,9 @@ class Database(Protocol):
     async def hold(self, restoration: Restoration) -> Held:
         """Set aside what waits, as after a restore."""
 
+    async def rows(self, table: str) -> Sequence[Sequence[Any]]:
+        """Read a table as it stands."""
+
     async def drop(self) -> None:
         """Leave nothing behind."""
 
@@ -64,6 +69,10 @@ class SqliteFile:
 
     async def hold(self, restoration: Restoration) -> Held:
         return sqlite.restored.hold(self.path, restoration)
+
+    async def rows(self, table: str) -> Sequence[Sequence[Any]]:
+        with contextlib.closing(apsw.Connection(str(self.path))) as connection:
+            return list(connection.execute(f"SELECT * FROM {table}"))  # noqa: S608 - a name of ours
 
     async def drop(self) -> None:
         """Nothing: the test's folder goes as a whole."""
@@ -87,6 +96,13 @@ class PostgresSchema:
 
     async def hold(self, restoration: Restoration) -> Held:
         return await postgres.restored.hold(f"{self.url}?search_path={self.schema}", restoration)
+
+    async def rows(self, table: str) -> Sequence[Sequence[Any]]:
+        connection = await asyncpg.connect(f"{self.url}?search_path={self.schema}")
+        try:
+            return [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table}")]  # noqa: S608 - ours
+        finally:
+            await connection.close()
 
     async def drop(self) -> None:
         connection = await asyncpg.connect(self.url)
@@ -116,6 +132,10 @@ class Line:
         self.store: OpenStore
         self.database = database
         self._numbers = itertools.count(1)
+
+    async def rows(self, table: str) -> Sequence[Sequence[Any]]:
+        """Read a table as it stands."""
+        return await self.database.rows(table)
 
     async def open(self) -> None:
         self.store = await self.database.open(self.clock)

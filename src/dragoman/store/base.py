@@ -14,6 +14,7 @@ from dragoman.store.timers import Timers
 
 if TYPE_CHECKING:
     from dragoman.store.broadcasts import Broadcasts
+    from dragoman.store.people import People
     from dragoman.store.told import Followed
 
 
@@ -214,6 +215,10 @@ class Store(Protocol):
     def broadcasts(self) -> "Broadcasts":
         """Keep broadcasts: one message to many, beside the line."""
 
+    @property
+    def people(self) -> "People":
+        """Find, hand out and erase what is kept of a person."""
+
     async def accept(
         self,
         account: str,
@@ -394,3 +399,6 @@ class Reader(Protocol):
 
         None is given out while a smaller number can still come: what is followed is neither skipped nor seen twice.
         """
+
+    async def recalled(self, names: Collection[str]) -> Mapping[str, str]:
+        """Read kept values by their names, those that there are."""

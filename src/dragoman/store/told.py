@@ -59,7 +59,14 @@ def _said(row: Sequence[Any]) -> Said | None:
     if key is None:
         return None
     try:
-        found = {"action": read_action(action), "address": read_address(address), "ids": read_ids(ids)}
+        return Said(
+            key=key,
+            action=read_action(action),
+            address=read_address(address),
+            conversation=conversation,
+            ids=read_ids(ids),
+            answers=_event(answers),
+            last=_event(last),
+        )
     except msgspec.DecodeError:
         return None
-    return Said(key=key, conversation=conversation, answers=_event(answers), last=_event(last), **found)

@@ -35,6 +35,7 @@ from dragoman.store.postgres.bell import Bell, Hint, Light
 from dragoman.store.postgres.broadcasts import PostgresBroadcasts
 from dragoman.store.postgres.ends import Ends
 from dragoman.store.postgres.group import Group
+from dragoman.store.postgres.people import PostgresPeople
 from dragoman.store.postgres.pool import Pool
 from dragoman.store.postgres.reader import PostgresReader
 from dragoman.store.postgres.timers import PostgresTimers
@@ -70,6 +71,7 @@ class PostgresStore:
         self._hints: dict[Wake, asyncio.Event] = {"work": asyncio.Event(), "deliver": asyncio.Event()}
         self.broadcasts = PostgresBroadcasts(pool, lambda: self._wake("deliver"))
         self._ends = Ends(pool)
+        self.people = PostgresPeople(pool, self._ends.over)
         self._claims: dict[str, int] = {}
         self._sending: dict[int, int] = {}
         self._suspect = ("", 0.0)

@@ -5,8 +5,9 @@
 SELECT id, pending FROM conversation WHERE id = ANY(:conversations::text[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: add_conversations
-INSERT INTO conversation (id, account)
-SELECT id, account FROM unnest(:conversations::text[], :accounts::text[]) AS new (id, account) ORDER BY id
+-- A fence begins where none of a row that was deleted has been: who had claimed that can commit nothing here.
+INSERT INTO conversation (id, account, fence)
+SELECT id, account, (moment(:now) * 1000)::bigint FROM unnest(:conversations::text[], :accounts::text[]) AS new (id, account) ORDER BY id
 ON CONFLICT (id) DO NOTHING;
 
 -- name: accept

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dragoman.model import Line
@@ -132,3 +132,7 @@ class PostgresReader:
                 until = self._horizon.seen(last, writers)
             found = read_told(await self._pool.rows("follow", after=cursor, until=until, limit=limit))
         return Followed(told=found, cursor=found[-1].id if len(found) == limit else max(cursor, until))
+
+    async def recalled(self, names: Collection[str]) -> Mapping[str, str]:
+        """Read kept values by their names."""
+        return dict(await self._pool.rows("kept_values", names=list(names)))

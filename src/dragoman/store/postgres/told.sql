@@ -23,3 +23,6 @@ WHERE t.id > :after AND t.id <= :until ORDER BY t.id LIMIT :limit;
 -- The newest stays, so that a copy numbers on after it.
 DELETE FROM told WHERE id IN (SELECT id FROM told ORDER BY id LIMIT :limit) AND at < :before
   AND id < (SELECT max(id) FROM told) RETURNING 1;
+
+-- name: kept_values
+SELECT name, value FROM kept WHERE name = ANY(:names::text[]);

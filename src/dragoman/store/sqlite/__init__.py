@@ -31,6 +31,7 @@ from dragoman.store.pages import Mark
 from dragoman.store.sqlite import inbox, opening, outbox, restored, upkeep
 from dragoman.store.sqlite.broadcasts import SqliteBroadcasts
 from dragoman.store.sqlite.pages import Followed, SqlitePages
+from dragoman.store.sqlite.people import SqlitePeople
 from dragoman.store.sqlite.reader import SqliteReader
 from dragoman.store.sqlite.statements import one
 from dragoman.store.sqlite.timers import SqliteTimers
@@ -60,6 +61,7 @@ class SqliteStore:
         self._disk = disk
         self._hints: dict[Wake, asyncio.Event] = {"work": asyncio.Event(), "deliver": asyncio.Event()}
         self.broadcasts = SqliteBroadcasts(writer, reader, clocks, self._hints["deliver"].set)
+        self.people = SqlitePeople(writer, reader, clock, self._finish)
         self._finishing: dict[int, set[asyncio.Future[None]]] = {}
         self._suspect = ""
         self._until = 0.0

@@ -47,6 +47,7 @@ def connect(database: Path) -> apsw.Connection:
         connection.set_busy_timeout(5000)
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
+        connection.pragma("secure_delete", 1)  # what is erased leaves no bytes behind in free pages
         found = connection.pragma("quick_check", 1)
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise StoreDamaged(f"{database} is damaged: {error}; restore it from a backup") from error

@@ -20,8 +20,9 @@ UPDATE inbox SET duplicates = duplicates + 1
 WHERE account = :account AND kind = :kind AND key = :key RETURNING id;
 
 -- name: enqueue
-INSERT INTO conversation (id, account, pending, head, ready_at)
-VALUES (:conversation, :account, 1, :event, :now)
+-- A fence begins where none of a row that was deleted has been: who had claimed that can commit nothing here.
+INSERT INTO conversation (id, account, pending, head, ready_at, fence)
+VALUES (:conversation, :account, 1, :event, :now, CAST(:now * 1000 AS INTEGER))
 ON CONFLICT (id) DO UPDATE SET
     head = CASE WHEN pending = 0 THEN excluded.head ELSE head END,
     pending = pending + 1,

@@ -1,7 +1,7 @@
 """The named questions, on a read-only connection in a thread of its own."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -12,7 +12,7 @@ from dragoman.model import Line
 from dragoman.store.base import Depths, ParkedRow, Trace
 from dragoman.store.sqlite.opening import read_only
 from dragoman.store.sqlite.statements import one, rows
-from dragoman.store.stored import lines, number_of, read_state, trace
+from dragoman.store.stored import encode, lines, number_of, read_state, trace
 from dragoman.store.told import Followed, read_told
 
 Q = ParamSpec("Q")
@@ -80,6 +80,14 @@ class SqliteReader:
     async def follow(self, cursor: int, limit: int, until: int = 0) -> Followed:
         """Read what was told after a number; one writer: numbers are commit order."""
         return await self.ask(_follow, cursor, limit, until)
+
+    async def recalled(self, names: Collection[str]) -> Mapping[str, str]:
+        """Read kept values by their names."""
+        return dict(await self.ask(_recalled, names))
+
+
+def _recalled(connection: apsw.Connection, names: Collection[str]) -> list[tuple[str, str]]:
+    return rows(connection, "kept_values", names=encode(list(names)))
 
 
 def _follow(connection: apsw.Connection, cursor: int, limit: int, until: int) -> Followed:

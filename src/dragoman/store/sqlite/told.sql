@@ -22,3 +22,6 @@ WHERE t.id > :after AND t.id <= :until ORDER BY t.id LIMIT :limit;
 -- The newest stays, so that no number is ever given again.
 DELETE FROM told WHERE id IN (SELECT id FROM told ORDER BY id LIMIT :limit) AND at < :before
   AND id < (SELECT max(id) FROM told);
+
+-- name: kept_values
+SELECT name, value FROM kept WHERE name IN (SELECT value FROM json_each(:names));

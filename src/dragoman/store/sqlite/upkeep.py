@@ -1,11 +1,13 @@
 """What keeps the file healthy and the operator in charge: park, redrive, the journal, kept values, pruning."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import apsw
 import msgspec
 
 from dragoman.store.base import GRACE, Done, Fresh, InDoubt, Once
+from dragoman.store.people import HOLD, Hold, free_to_go, read_holds
 from dragoman.store.sqlite import broadcasts, outbox
 from dragoman.store.sqlite.statements import one, rows, run
 from dragoman.store.stored import encode, number_of
@@ -95,13 +97,22 @@ def prune_events(connection: apsw.Connection, before: float, after: int) -> Prun
     """Delete one batch of settled events older than `before`, with their replies."""
     found = rows(connection, "old_events", after=after, limit=BATCH)
     old = [row for row in found if row[3] < before]
+    held = read_holds(rows(connection, "kept_from", first=HOLD, end=HOLD[:-1] + ";"))
+    going = old if not held else _free(connection, old, held)
     deleted = 0
-    for number, conversation, _status, _at in old:
+    for number, conversation, _status, _at in going:
         run(connection, "delete_event", id=number)
         deleted += connection.changes()
         run(connection, "delete_replies", id=number)
         run(connection, "delete_conversation", conversation=conversation)
     return Pruned(old[-1][0] if len(old) == BATCH else 0, deleted)
+
+
+def _free(connection: apsw.Connection, old: Sequence[Any], held: Sequence[Hold]) -> list[Any]:
+    """Leave out the events of those who are held."""
+    bodies = rows(connection, "events_by_number", ids=encode([row[0] for row in old]))
+    free = free_to_go(bodies, held)
+    return [row for row in old if row[0] in free]
 
 
 def prune_rest(connection: apsw.Connection, before: float, raw_before: float) -> int:
