@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from dragoman.archive.storage import ConversationStorage
     from dragoman.engine.handler import MessageHandler
     from dragoman.engine.plugin import UNHANDLED, Plugin
     from dragoman.engine.turn import Turn
@@ -17,6 +18,7 @@ __version__: Final = "0.1.0"
 _HOMES: Final = {
     "Attachment": "dragoman.model",
     "Button": "dragoman.model",
+    "ConversationStorage": "dragoman.archive.storage",
     "Event": "dragoman.model",
     "Message": "dragoman.model",
     "MessageHandler": "dragoman.engine.handler",
@@ -30,6 +32,7 @@ __all__ = [
     "UNHANDLED",
     "Attachment",
     "Button",
+    "ConversationStorage",
     "Event",
     "Message",
     "MessageHandler",

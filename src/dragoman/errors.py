@@ -14,6 +14,7 @@ DragomanError
 │   └── BadArguments   a person's words do not fit a command; the text is told to them
 ├── TaskRefused        a recurring task cannot be changed in this way
 ├── MediaRefused       a file that may not be fetched or is too large
+├── Held               a person of whom nothing may be deleted
 ├── Unreachable        no message that answers nothing can go to this address
 ├── ArchiveError
 │   ├── ArchiveAway    object storage does not answer, or refuses: try again later
@@ -114,6 +115,10 @@ class TaskRefused(DragomanError):
 
 class MediaRefused(DragomanError):
     """A file could not be fetched: refused, too large, or not where it may be fetched from."""
+
+
+class Held(DragomanError):
+    """A person of whom nothing may be deleted; says why."""
 
 
 class Unreachable(DragomanError):

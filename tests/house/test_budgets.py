@@ -19,6 +19,7 @@ OUTER_LOOPS = {
     "flow/tick.py",
     "flow/broadcast.py",
     "archive/backup/keep.py",  # the loops that keep the copies
+    "service/archive.py",  # the loop that archives: the line goes on, whatever it meets
     "service/attend.py",  # the loop that follows accounts
     "testing/vectors/run.py",  # a foreign adapter may raise anything, and that is its FAIL line
     "store/sqlite/writer.py",  # the writer thread's loop: a failure goes to the change that caused it

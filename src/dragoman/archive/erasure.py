@@ -5,19 +5,21 @@ a store that is restored from an older copy is erased again (`again`). The store
 """
 
 import asyncio
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from dragoman import crypto
+from dragoman.archive import file
 from dragoman.archive.bucket import Bucket
-from dragoman.archive.conversations import folder
 from dragoman.archive.following import HEAD, LEASE
 from dragoman.archive.storage import ConversationStorage
 from dragoman.errors import ArchiveAway, Held
 from dragoman.model import Value
-from dragoman.store.base import Store
-from dragoman.store.people import TOMBSTONE, Traces
+from dragoman.store.base import OpenStore, Store
+from dragoman.store.people import TOMBSTONE
 from dragoman.store.person import Person
 
 ROOT: Final = "erased"
@@ -41,6 +43,14 @@ ABOUT: Final = {
 """What each part of an export is."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Archive:
+    """Where conversations are archived, if anywhere, and all buckets that have to know of erasures."""
+
+    storage: ConversationStorage | None = None
+    buckets: tuple[Bucket, ...] = ()
+
+
 class Erased(Value):
     """What an erasure took away."""
 
@@ -50,28 +60,26 @@ class Erased(Value):
     """Names of files that the caller should delete from its own folder."""
 
 
-async def export(store: Store, storage: ConversationStorage | None, person: Person, now: float) -> dict[str, Any]:
+async def export(store: Store, archive: Archive, person: Person, now: float) -> dict[str, Any]:
     """Hand out all that store and archive hold of a person, as plain data, with a word on each part."""
     parts = await store.people.told(await store.people.traces(person))
-    archive = await storage.load(str(person)) if storage is not None else []
+    archived = await archive.storage.load(str(person)) if archive.storage is not None else []
     hold = await store.people.held(person)
-    whole = {**parts, "archive": archive, "hold": msgspec.to_builtins(hold) if hold is not None else None}
+    whole = {**parts, "archive": archived, "hold": msgspec.to_builtins(hold) if hold is not None else None}
     return {"v": 1, "person": str(person), "exported_at": now, "about": ABOUT, **whole}
 
 
-async def erase(
-    store: Store, storage: ConversationStorage | None, buckets: Sequence[Bucket], person: Person, now: float
-) -> Erased:
-    """Erase a person from store and archive, and note it in `buckets`, so that a restore erases them again.
+async def erase(store: Store, archive: Archive, person: Person, now: float) -> Erased:
+    """Erase a person from store and archive, and note it in every bucket, so that a restore erases them again.
 
     Raises `Held` while they are held, and `ArchiveAway`: then begin again, what was done does not matter.
     """
     hold = await store.people.held(person)
     if hold is not None:
         raise Held(f"{person} is held: {hold.reason}")
-    for bucket in buckets:
-        await bucket.put(_path(person.mark), msgspec.json.encode({"v": 1, "at": now}))
-    return await _erase(store, storage, person, now)
+    for bucket in archive.buckets:
+        await bucket.put(_path(person.mark), msgspec.json.encode(_Note(v=1, at=now)))
+    return await _erase(store, archive.storage, person, now)
 
 
 async def _erase(store: Store, storage: ConversationStorage | None, person: Person, now: float) -> Erased:
@@ -97,29 +105,44 @@ async def _alone(store: Store, owner: str) -> None:
         raise ArchiveAway("the archive is being written for too long: try again") from error
 
 
-async def again(store: Store, storage: ConversationStorage | None, bucket: Bucket) -> int:
+async def again(store: OpenStore, bucket: Bucket, storage: ConversationStorage | None = None) -> int:
     """Repeat every erasure that a bucket notes and this store has not had: after a restore, before the bot starts.
 
-    `storage` is the archive, if there is one: files of those who were erased are deleted there, too. Returns how many
-    people were erased.
+    With `storage`, the archive, files of before the erasure are deleted there, too. Returns how many people of the
+    store were erased. Raises `ArchiveAway` or `StoreError`: then begin again.
     """
-    noted = {path: at async for path, at in _noted(bucket)}
-    known = await store.reader_of_kept([TOMBSTONE + mark for mark in noted])
+    noted = {mark: at async for mark, at in _noted(bucket)}
+    known = await store.reader.recalled([TOMBSTONE + mark for mark in noted])
     missed = {mark: at for mark, at in noted.items() if float(known.get(TOMBSTONE + mark) or 0) < at}
     if not missed:
         return 0
     found = {person async for person in store.people.everyone() if person.mark in missed}
-    if storage is not None:
-        found |= {person async for person in _archived(storage) if person.mark in missed}
     for person in found:
-        await _erase(store, storage, person, missed[person.mark])
+        await _erase(store, None, person, missed[person.mark])
+    if storage is not None:
+        await _forget_files(storage, missed)
     for mark, at in missed.items():
         await store.people.keep(TOMBSTONE + mark, str(at))
     return len(found)
 
 
-def _traces_of(traces: Traces) -> int:
-    return len(traces.events)
+async def _noted(bucket: Bucket) -> AsyncIterator[tuple[str, float]]:
+    """Read which marks are noted as erased, and when."""
+    async for entry in bucket.list(ROOT):
+        note = msgspec.json.decode(await bucket.get(entry.path), type=_Note)
+        yield entry.path.rpartition("/")[2].removesuffix(".json"), note.at
+
+
+async def _forget_files(storage: ConversationStorage, missed: Mapping[str, float]) -> None:
+    async for user, paths in storage.users():
+        at = missed.get(crypto.fingerprint(user))
+        old = [path for path in paths if at is not None and file.base(path) < file.name_of(at, "")]
+        await storage.bucket.delete(old)
+
+
+class _Note(Value):
+    v: int
+    at: float
 
 
 def _path(mark: str) -> str:

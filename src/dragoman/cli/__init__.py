@@ -21,6 +21,7 @@ app = typer.Typer(
 def commands() -> typer.Typer:
     """Return the application with every command."""
     from dragoman.cli import (  # noqa: PLC0415 - they import us
+        archive,
         backup,
         bench,
         broadcast,
@@ -35,6 +36,7 @@ def commands() -> typer.Typer:
         run,
         store,
         tasks,
+        user,
         version,
     )
 
@@ -55,6 +57,8 @@ def commands() -> typer.Typer:
         bench,
         version,
     ):
+    modules = (run, chat, tasks, broadcast, user, archive, config, mend, install, remind)
+    for module in (*modules, store, backup, conformance, bench, version):
         module.register(app)
     return app
 

@@ -5,10 +5,12 @@ import dataclasses
 from collections.abc import Callable
 
 from dragoman.archive.backup.keep import Keeper
+from dragoman.archive.erasure import Archive
 from dragoman.engine.plugin import Loaded
 from dragoman.flow.account import Accounts
 from dragoman.flow.client import Client
 from dragoman.flow.install import Installer
+from dragoman.flow.media import MediaStore
 from dragoman.flow.pace import Pacer
 from dragoman.flow.pressure import Senders
 from dragoman.flow.skew import SkewWatch
@@ -67,6 +69,9 @@ class Context:
     """The tasks that the configuration has."""
     tracer: Tracer | None = None
     """Who is told of each stage, where traces are wanted."""
+    archive: Archive = dataclasses.field(default_factory=Archive)
+    media: MediaStore | None = None
+    """The files of this machine."""
 
 
 async def freed(running: set[asyncio.Task[None]], stopping: asyncio.Event) -> None:

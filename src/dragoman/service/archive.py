@@ -6,6 +6,8 @@ from typing import Final
 
 from dragoman import telemetry
 from dragoman.archive import retention
+from dragoman.archive.bucket import Bucket
+from dragoman.archive.erasure import Archive
 from dragoman.archive.following import Follower, Looked, look
 from dragoman.archive.storage import ConversationStorage
 from dragoman.errors import ArchiveError, StoreError
@@ -22,19 +24,24 @@ TIDY: Final = 3600.0
 log = telemetry.logger("archive")
 
 
-def open_archive(installation: Installation) -> ConversationStorage | None:
-    """Open what `[archive]` names; None when it names nothing. Raises `ConfigError`."""
-    settings, document = installation.settings.archive, installation.document
-    if not settings.url:
-        return None
-    return ConversationStorage.of(settings, document.folder, document.where("archive.url"))
+def open_archive(installation: Installation) -> Archive:
+    """Open what `[archive]` names, and name all buckets that have to know of erasures; raises `ConfigError`."""
+    settings, document = installation.settings, installation.document
+    storage = None
+    if settings.archive.url:
+        storage = ConversationStorage.of(settings.archive, document.folder, document.where("archive.url"))
+    copies = {"backup": settings.backup, "backup_copy": settings.backup_copy}
+    buckets = [
+        Bucket.open(place, document.folder, document.where(f"{key}.url"), key)
+        for key, place in copies.items()
+        if place.url
+    ]
+    return Archive(storage=storage, buckets=tuple(buckets if storage is None else [storage.bucket, *buckets]))
 
 
-async def archive(context: Context, days: int) -> None:
+async def archive(context: Context, storage: ConversationStorage, days: int) -> None:
     """Archive what is told until cancelled; files older than `days` are deleted (0: never)."""
-    if context.archive is None:
-        return
-    follower = Follower(store=context.store, reader=context.reader, storage=context.archive, owner=context.replica)
+    follower = Follower(store=context.store, reader=context.reader, storage=storage, owner=context.replica)
     watch, tidied = Watch(context), context.clock() - TIDY + 60
     while True:
         pause = await watch.look(follower)

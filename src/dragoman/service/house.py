@@ -30,6 +30,7 @@ from dragoman.flow.transport.mail import MailTransport
 from dragoman.flow.vault import Vault
 from dragoman.model import Secret
 from dragoman.service import backup
+from dragoman.service.archive import open_archive
 from dragoman.service.attend import Attendants
 from dragoman.service.installation import Installation, load_accounts, load_plugins, load_tasks
 from dragoman.service.stores import open_cache, open_store
@@ -137,6 +138,8 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
             book=Book(tasks),
             keeper=keeper,
             tracer=tracer,
+            archive=open_archive(installation),
+            media=media,
         )
         attendants = Attendants(context, installation, running, listening="connector" in roles)
         yield House(context=context, hub=hub, media=media, guard=_guard(installation), attendants=attendants)

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import signal
 import socket
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from typing import Any
 
 from dragoman import telemetry
@@ -16,6 +16,7 @@ from dragoman.flow.deliver import deliver
 from dragoman.flow.fire import fire
 from dragoman.flow.work import work
 from dragoman.service import backup
+from dragoman.service.archive import archive
 from dragoman.service.doors import Server, bind, bind_control, serving
 from dragoman.service.house import ROLES, House, Role, opened
 from dragoman.service.installation import Installation
@@ -118,11 +119,7 @@ async def _loops(
         line: list[asyncio.Task[None]] = []
         if "engine" in roles:
             line = [group.create_task(work(context)), group.create_task(deliver(context))]
-            loops = (tick.tick(context, house.media, _keep(installation)), fire(context), broadcast(context))
-            beside += [group.create_task(loop) for loop in loops]
-            if context.keeper is not None:
-                beside.append(group.create_task(backup.keep(context)))
-            beside.append(group.create_task(certificate.watch(installation.settings.public_url)))
+            beside += [group.create_task(loop) for loop in _clockwork(house, installation)]
         while not all(server.started for server in doors.servers):  # noqa: ASYNC110 - uvicorn tells it by an attribute
             await asyncio.sleep(0.005)
         if announce is not None:
@@ -133,6 +130,19 @@ async def _loops(
         await asyncio.wait(servers) if servers else None
         beats.cancel()
     log.info("stopped")
+
+
+def _clockwork(house: House, installation: Installation) -> Iterator[Coroutine[Any, Any, None]]:
+    """Give the engine's loops beside the line."""
+    context, settings = house.context, installation.settings
+    yield tick.tick(context, house.media, _keep(installation))
+    yield fire(context)
+    yield broadcast(context)
+    if context.archive.storage is not None:
+        yield archive(context, context.archive.storage, settings.archive.days)
+    if context.keeper is not None:
+        yield backup.keep(context)
+    yield certificate.watch(settings.public_url)
 
 
 def _keep(installation: Installation) -> tick.Keep:

@@ -22,6 +22,8 @@ WINDOW: Final = 20_000
 CHUNK: Final = 500
 """Rows that one transaction changes, at most."""
 HOLD: Final = "hold:"
+AFTER_HOLD: Final = "hold;"
+MOST_HOLDS: Final = 100_000
 TOMBSTONE: Final = "erased:"
 BLANK: Final = encode(
     Event(
@@ -204,7 +206,7 @@ class People(abc.ABC):
 
     async def holds(self) -> list[Hold]:
         """List those who are held."""
-        return read_holds(await self.ask("kept_from", first=HOLD, end=HOLD[:-1] + ";"))
+        return read_holds(await self.ask("kept_from", first=HOLD, end=AFTER_HOLD, limit=MOST_HOLDS))
 
 
 def read_holds(rows: Iterable[Sequence[Any]]) -> list[Hold]:

@@ -20,7 +20,7 @@ from dragoman.flow.context import Context
 from dragoman.flow.probe import probe_all
 from dragoman.flow.redrive import redrive
 from dragoman.flow.transport.local import Hub
-from dragoman.web import broadcasts
+from dragoman.web import broadcasts, people
 from dragoman.web.chat import converse
 
 Question = Callable[[Context, dict[str, str]], Awaitable[Any]]
@@ -137,6 +137,7 @@ QUESTIONS: dict[str, Question] = {
     "installations": installations,
     "uninstall": uninstall,
     **broadcasts.QUESTIONS,
+    **people.QUESTIONS,
     "tasks-list": tasks_list,
     "tasks-show": tasks_show,
     "tasks-add": tasks_add,

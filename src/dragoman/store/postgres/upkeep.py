@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from dragoman.store.base import GRACE, Done, Fresh, InDoubt, Once
-from dragoman.store.people import HOLD, free_to_go, read_holds
+from dragoman.store.people import AFTER_HOLD, HOLD, MOST_HOLDS, free_to_go, read_holds
 from dragoman.store.postgres import broadcasts, outbox
 from dragoman.store.postgres.inbox import plain, short
 from dragoman.store.postgres.pool import Pool, Session
@@ -98,7 +98,7 @@ async def prune_events(pool: Pool, before: float, after: int) -> tuple[int, int]
     found = await pool.rows("old_events", after=after, limit=BATCH)
     old = [row for row in found if row[2] < before]
     ids = [row[0] for row in old]
-    if held := read_holds(await pool.rows("kept_from", first=HOLD, end=HOLD[:-1] + ";")):
+    if held := read_holds(await pool.rows("kept_from", first=HOLD, end=AFTER_HOLD, limit=MOST_HOLDS)):
         ids = sorted(free_to_go(await pool.rows("events_by_number", ids=ids), held))
 
     async def work(session: Session) -> int:

@@ -50,7 +50,7 @@ SELECT id, raw FROM parked WHERE id > :after AND account = :account ORDER BY id 
 SELECT raw FROM parked WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id;
 
 -- name: kept_from
-SELECT name, value FROM kept WHERE name >= :first AND name < :end ORDER BY name;
+SELECT name, value FROM kept WHERE name > :first AND name < :end ORDER BY name LIMIT :limit;
 
 -- name: waiting_events_of
 -- Those of some events that wait for a turn.

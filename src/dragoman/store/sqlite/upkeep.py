@@ -7,7 +7,7 @@ import apsw
 import msgspec
 
 from dragoman.store.base import GRACE, Done, Fresh, InDoubt, Once
-from dragoman.store.people import HOLD, Hold, free_to_go, read_holds
+from dragoman.store.people import AFTER_HOLD, HOLD, MOST_HOLDS, Hold, free_to_go, read_holds
 from dragoman.store.sqlite import broadcasts, outbox
 from dragoman.store.sqlite.statements import one, rows, run
 from dragoman.store.stored import encode, number_of
@@ -97,7 +97,7 @@ def prune_events(connection: apsw.Connection, before: float, after: int) -> Prun
     """Delete one batch of settled events older than `before`, with their replies."""
     found = rows(connection, "old_events", after=after, limit=BATCH)
     old = [row for row in found if row[3] < before]
-    held = read_holds(rows(connection, "kept_from", first=HOLD, end=HOLD[:-1] + ";"))
+    held = read_holds(rows(connection, "kept_from", first=HOLD, end=AFTER_HOLD, limit=MOST_HOLDS))
     going = old if not held else _free(connection, old, held)
     deleted = 0
     for number, conversation, _status, _at in going:
