@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from dragoman import ConversationStorage
+from dragoman import ConversationStorage, telemetry
 from dragoman.adapter import Receipt
 from dragoman.archive import erasure, following, retention
 from dragoman.archive.bucket import Bucket
 from dragoman.archive.following import Follower, look
 from dragoman.errors import ArchiveAway, Held
 from dragoman.model import Address, Event, Message, Say, Sender
-from dragoman.store.base import Handled, OpenStore, Outgoing, Settled, Times
+from dragoman.store.base import Handled, OpenStore, Outgoing, Settled, Store, Times
 from dragoman.store.person import Person
 from dragoman.store.postgres import PostgresStore
 from dragoman.store.sqlite import SqliteStore
@@ -52,11 +52,11 @@ def said(key: str, who: Person = KIM, *, chat: str = "c1", **facts: object) -> E
     return Event(**{**whole, "sender": Sender(id=who.id, name="Kim"), **facts})  # type: ignore[arg-type]
 
 
-async def say(store: OpenStore, *events: Event) -> None:
+async def say(store: Store, *events: Event) -> None:
     await store.accept("acme", Receipt(events=events, raw=b"{}"), Times())
 
 
-async def answer(store: OpenStore, *texts: str) -> None:
+async def answer(store: Store, *texts: str) -> None:
     """Answer what waits, and deliver the answers."""
     for claim in await store.claim(10):
         event = claim.events[0].event
@@ -156,7 +156,7 @@ async def test_a_death_between_the_files_and_the_cursor_repeats_no_message(
 ) -> None:
     await say(follower.store, said("one"), said("two", LEE, chat="c2"))
 
-    monkeypatch.setattr(following.telemetry.crash, "passed", die)
+    monkeypatch.setattr(telemetry.crash, "passed", die)
     with pytest.raises(Died):
         await look(follower, lambda _: None)
     monkeypatch.undo()
