@@ -61,7 +61,8 @@ class Bot:
             found = await self.storage.load(who)
             return found if len(found) >= count else []
 
-        return await until(look)
+        found: list[dict[str, Any]] = await until(look)
+        return found
 
     async def metric(self, name: str) -> float:
         async with aiohttp.ClientSession() as session, session.get(self.service.url + "/metrics") as answer:
@@ -234,6 +235,7 @@ async def test_who_is_erased_leaves_no_trace(
     code, out = await bot.command("user", "erase", KIM, "--yes")
     assert (code, out.startswith(f"{KIM} is erased: 21 messages")) == (0, True), out
     assert next(message["content"] for message in await bot.storage.load("webhook//lee")) == "of another"
+    assert not [body for body in await stored(bot.service.folder, url) if CANARY.encode() in body]
     await bot.say("back again")
     assert next(each["content"] for each in await bot.archived(1)) == "back again"
     assert await bot.service.stop() == 0

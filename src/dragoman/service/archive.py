@@ -6,12 +6,12 @@ from typing import Final
 
 from dragoman import telemetry
 from dragoman.archive import retention
-from dragoman.archive.bucket import Bucket
 from dragoman.archive.erasure import Archive
 from dragoman.archive.following import Follower, Looked, look
 from dragoman.archive.storage import ConversationStorage
 from dragoman.errors import ArchiveError, StoreError
 from dragoman.flow.context import Context
+from dragoman.service import backup
 from dragoman.service.installation import Installation
 
 LOOK: Final = 1.0
@@ -30,13 +30,8 @@ def open_archive(installation: Installation) -> Archive:
     storage = None
     if settings.archive.url:
         storage = ConversationStorage.of(settings.archive, document.folder, document.where("archive.url"))
-    copies = {"backup": settings.backup, "backup_copy": settings.backup_copy}
-    buckets = [
-        Bucket.open(place, document.folder, document.where(f"{key}.url"), key)
-        for key, place in copies.items()
-        if place.url
-    ]
-    return Archive(storage=storage, buckets=tuple(buckets if storage is None else [storage.bucket, *buckets]))
+    copies = backup.buckets(installation)
+    return Archive(storage=storage, buckets=tuple(copies if storage is None else [storage.bucket, *copies]))
 
 
 async def archive(context: Context, storage: ConversationStorage, days: int) -> None:

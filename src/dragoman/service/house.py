@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -121,8 +121,7 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
         refer = references(installation.document, installation.environ)
         tracer = await open_tracer(stack, installation, steady, store.owner, roles)
         client = Client(http, hub, accounts, steady, mail=mail, tokens=tokens, refer=refer, tracer=tracer)
-        installer = Installer(client, accounts, shelf, steady)
-        await installer.recall()
+        installer = await _installer(client, accounts, shelf, steady)
         context = Context(
             store=store,
             reader=store.reader,
@@ -165,6 +164,12 @@ async def _accounts(installation: Installation, running: dict[str, Loaded], stor
     accounts = Accounts(load_accounts(installation, running), time.time, HOUSE)
     await accounts.recall(store)
     return accounts
+
+
+async def _installer(client: Client, accounts: Accounts, shelf: Shelf, clock: Callable[[], float]) -> Installer:
+    installer = Installer(client, accounts, shelf, clock)
+    await installer.recall()
+    return installer
 
 
 def _transports(

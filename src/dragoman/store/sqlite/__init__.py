@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets
 import socket
@@ -100,6 +101,7 @@ class SqliteStore:
         relieve = disk.relieve if disk is not None else None
         store = cls(Writer(connection, asyncio.get_running_loop(), relieve), reader, lock, (clock, wall or clock), disk)
         store.pages = SqlitePages(store._writer, followed) if followed else None
+        store.people.empty_log = None if followed else functools.partial(opening.empty_log, connection)
         store._until = restored.until(connection)
         store._waiting = one(connection, "waiting_events")
         return store

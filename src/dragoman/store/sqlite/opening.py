@@ -1,5 +1,6 @@
 """Opening the file: the lock, the pragmas, the integrity check, the migrations, and voiding old leases."""
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -56,6 +57,12 @@ def connect(database: Path) -> apsw.Connection:
     if found != "ok":
         raise StoreDamaged(f"{database} is damaged: {found}; restore it from a backup")
     return connection
+
+
+def empty_log(connection: apsw.Connection) -> None:
+    """Let the write-ahead log go into the file, and leave nothing of it; who is reading is not waited for."""
+    with contextlib.suppress(apsw.BusyError):
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 def read_only(database: Path) -> apsw.Connection:

@@ -27,6 +27,8 @@ class SqlitePeople(People):
         self._reader = reader
         self._clock = clock
         self._over = over
+        self.empty_log: Callable[[], None] | None = None
+        """Leaves nothing in the write-ahead log, where nobody follows it."""
 
     async def ask(self, statement: str, **bindings: Any) -> Sequence[Sequence[Any]]:
         """Run a named statement on the reading connection; lists go as JSON."""
@@ -40,6 +42,8 @@ class SqlitePeople(People):
     async def clear(self, traces: Traces, kept: Mapping[str, str], gone: Sequence[str]) -> None:
         """Delete what is kept of a person beside their events; keep some values and forget others with it."""
         await self._writer.run(_clear, traces, kept, list(gone), self._clock())
+        if self.empty_log is not None:
+            await self._writer.aside(self.empty_log)
 
     async def keep(self, name: str, value: str | None) -> None:
         """Keep a value, or forget it."""
