@@ -21,6 +21,9 @@ SAVED: Final = re.compile(r"\bSave\s+as\s+`([^`\s]+)`")
 INLINE: Final = re.compile(r"`([^`\n]+)`")
 
 SECRETS: Final = {
+    "ARCHIVE_ACCESS_KEY": "an-access-key-of-the-tests",
+    "ARCHIVE_KEY": "an-archive-key-of-the-tests-of-32",
+    "ARCHIVE_SECRET_KEY": "a-secret-key-of-the-tests",
     "BACKUP_ACCESS_KEY": "a-backup-access-key",
     "BACKUP_KEY": "a-backup-key-of-the-tests-of-32-characters",
     "BACKUP_SECRET_KEY": "a-backup-secret-key",

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import getpass
 import json
 import os
 import re
@@ -209,6 +210,23 @@ async def key(desk: Desk, found: list[str]) -> None:
 async def kept(desk: Desk, words: list[str]) -> None:
     """The page's buckets are folders."""
     await desk.running()
+    code, out = await desk.dragoman(*words)
+    assert (code, bool(out)) == (0, True), out
+
+
+async def user(desk: Desk, words: list[str]) -> None:
+    """Whom a page looks for is an example: who talks here is found, and of anybody else there is nothing."""
+    await desk.running()
+    code, out = await desk.dragoman(*(["user", "find", getpass.getuser()] if words[1] == "find" else words))
+    assert (code, "//" in out) == (0, True), out
+
+
+async def archive(desk: Desk, words: list[str]) -> None:
+    """Look when what was said has had its seconds."""
+    await desk.running()
+    async with asyncio.timeout(20):
+        while "nothing waits" not in (await desk.dragoman("archive", "status"))[1]:
+            await asyncio.sleep(0.2)
     code, out = await desk.dragoman(*words)
     assert (code, bool(out)) == (0, True), out
 
@@ -485,6 +503,8 @@ COMMANDS: Final[Mapping[str, Step]] = {
     "uninstall": uninstall,
     "remind parse": remind,
     **{f"tasks {name}": tasks for name in ("list", "show", "run", "pause", "resume", "add", "cancel")},
+    **{f"user {name}": user for name in ("find", "export", "erase", "hold", "holds", "release")},
+    **{f"archive {name}": archive for name in ("status", "verify")},
     "bench": bench,
     "conformance": conformance,
     "store copy": copy,

@@ -85,7 +85,8 @@ def test_the_glossary_has_a_word_once(pages: "dict[str, Page]") -> None:
 
 def test_the_crash_points_are_those_of_the_code(pages: "dict[str, Page]", root: Path) -> None:
     first = " ".join(rows(pages["docs/explanation/guarantees.md"], "point"))
-    code = "\n".join(path.read_text(encoding="utf-8") for path in (root / "src/dragoman/flow").rglob("*.py"))
+    homes = (root / "src/dragoman/flow", root / "src/dragoman/archive")
+    code = "\n".join(path.read_text(encoding="utf-8") for home in homes for path in home.rglob("*.py"))
 
     assert set(re.findall(r"\w\d+", first)) == set(re.findall(r'crash\.passed\("(\w+)"\)', code))
 

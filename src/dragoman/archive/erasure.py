@@ -1,12 +1,12 @@
 """The right of access and the right to be forgotten: what store and archive hold of a person, handed out or erased.
 
-An erasure is noted in every bucket, under a mark that names nobody (`erased/MARK.json`), before anything is erased:
-a store that is restored from an older copy is erased again (`again`). The store notes it when it is done.
+An erasure is noted in every bucket, under a mark that names nobody (`erased/MARK-TIME.json`), before anything goes: a
+store that is restored from an older copy is erased again (`again`). The store notes it when it is done.
 """
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -18,13 +18,14 @@ from dragoman.archive.following import HEAD, LEASE
 from dragoman.archive.storage import ConversationStorage
 from dragoman.errors import ArchiveAway, Held
 from dragoman.model import Value
-from dragoman.store.base import OpenStore, Store
+from dragoman.store.base import Store
 from dragoman.store.people import TOMBSTONE
 from dragoman.store.person import Person
 
 ROOT: Final = "erased"
 PATIENCE: Final = 60.0
 """Seconds for which the end of a look at what is to be archived is waited for."""
+MICRO: Final = 1_000_000
 LONG: Final = 600.0
 """Seconds that an erasure may take."""
 ABOUT: Final = {
@@ -78,7 +79,7 @@ async def erase(store: Store, archive: Archive, person: Person, now: float) -> E
     if hold is not None:
         raise Held(f"{person} is held: {hold.reason}")
     for bucket in archive.buckets:
-        await bucket.put(_path(person.mark), msgspec.json.encode(_Note(v=1, at=now)))
+        await bucket.put(_path(person.mark, now), msgspec.json.encode({"v": 1, "at": now}))
     return await _erase(store, archive.storage, person, now)
 
 
@@ -88,7 +89,7 @@ async def _erase(store: Store, storage: ConversationStorage | None, person: Pers
     await _alone(store, owner)
     try:
         traces = await store.people.traces(person)
-        await store.people.erase(traces, {TOMBSTONE + person.mark: str(now)}, [HEAD + person.mark])
+        await store.people.erase(traces, {TOMBSTONE + person.mark: _text(now)}, [HEAD + person.mark])
         files = await storage.delete(str(person)) if storage is not None else 0
     finally:
         await asyncio.shield(store.let_go(LEASE, owner))
@@ -105,14 +106,14 @@ async def _alone(store: Store, owner: str) -> None:
         raise ArchiveAway("the archive is being written for too long: try again") from error
 
 
-async def again(store: OpenStore, bucket: Bucket, storage: ConversationStorage | None = None) -> int:
+async def again(store: Store, bucket: Bucket, storage: ConversationStorage | None = None) -> int:
     """Repeat every erasure that a bucket notes and this store has not had: after a restore, before the bot starts.
 
     With `storage`, the archive, files of before the erasure are deleted there, too. Returns how many people of the
     store were erased. Raises `ArchiveAway` or `StoreError`: then begin again.
     """
-    noted = {mark: at async for mark, at in _noted(bucket)}
-    known = await store.reader.recalled([TOMBSTONE + mark for mark in noted])
+    noted = await _noted(bucket)
+    known = dict(await store.people.ask("kept_values", names=[TOMBSTONE + mark for mark in noted]))
     missed = {mark: at for mark, at in noted.items() if float(known.get(TOMBSTONE + mark) or 0) < at}
     if not missed:
         return 0
@@ -122,15 +123,18 @@ async def again(store: OpenStore, bucket: Bucket, storage: ConversationStorage |
     if storage is not None:
         await _forget_files(storage, missed)
     for mark, at in missed.items():
-        await store.people.keep(TOMBSTONE + mark, str(at))
+        await store.people.keep(TOMBSTONE + mark, _text(at))
     return len(found)
 
 
-async def _noted(bucket: Bucket) -> AsyncIterator[tuple[str, float]]:
-    """Read which marks are noted as erased, and when."""
+async def _noted(bucket: Bucket) -> dict[str, float]:
+    """Read which marks are noted as erased, and when last."""
+    noted: dict[str, float] = {}
     async for entry in bucket.list(ROOT):
-        note = msgspec.json.decode(await bucket.get(entry.path), type=_Note)
-        yield entry.path.rpartition("/")[2].removesuffix(".json"), note.at
+        mark, _, time = entry.path.rpartition("/")[2].removesuffix(".json").partition("-")
+        if time.isdecimal():
+            noted[mark] = max(noted.get(mark, 0.0), int(time) / MICRO)
+    return noted
 
 
 async def _forget_files(storage: ConversationStorage, missed: Mapping[str, float]) -> None:
@@ -140,10 +144,10 @@ async def _forget_files(storage: ConversationStorage, missed: Mapping[str, float
         await storage.bucket.delete(old)
 
 
-class _Note(Value):
-    v: int
-    at: float
+def _text(at: float) -> str:
+    """Write a time as it is read from a note's name."""
+    return str(round(at * MICRO) / MICRO)
 
 
-def _path(mark: str) -> str:
-    return f"{ROOT}/{mark}.json"
+def _path(mark: str, at: float) -> str:
+    return f"{ROOT}/{mark}-{round(at * MICRO)}.json"

@@ -5,7 +5,7 @@ import random
 from typing import Final
 
 from dragoman import telemetry
-from dragoman.archive import retention
+from dragoman.archive import erasure, retention
 from dragoman.archive.erasure import Archive
 from dragoman.archive.following import Follower, Looked, look
 from dragoman.archive.storage import ConversationStorage
@@ -32,6 +32,27 @@ def open_archive(installation: Installation) -> Archive:
         storage = ConversationStorage.of(settings.archive, document.folder, document.where("archive.url"))
     copies = backup.buckets(installation)
     return Archive(storage=storage, buckets=tuple(copies if storage is None else [storage.bucket, *copies]))
+
+
+async def erase_again(context: Context) -> None:
+    """Repeat the erasures that a restored store has not had, once, as soon as the buckets answer."""
+    archive, failures = context.archive, 0
+    for bucket in archive.buckets:
+        while True:
+            try:
+                erased = await erasure.again(context.store, bucket, archive.storage)
+            except (ArchiveError, StoreError) as away:
+                failures += 1
+                log.warning("erasures.unknown", reason=str(away))
+                await asyncio.sleep(_pause(failures))
+            else:
+                log.info("erasures.repeated", people=erased) if erased else None
+                break
+
+
+def _pause(failures: int) -> float:
+    """Return how long to wait before the next try."""
+    return min(LONGEST, 0.5 * 2.0 ** min(failures, 10)) * (0.5 + random.random() / 2)  # noqa: S311 - a pause, no secret
 
 
 async def archive(context: Context, storage: ConversationStorage, days: int) -> None:
@@ -78,7 +99,7 @@ class Watch:
         self._failures += 1
         if self._failures == 1:
             log.error("archive.away", reason=reason)
-        return float(min(LONGEST, 0.5 * 2.0 ** min(self._failures, 10)) * (0.5 + random.random() / 2))  # noqa: S311
+        return _pause(self._failures)
 
     def _done(self, looked: Looked) -> float:
         if self._failures and not looked.elsewhere:

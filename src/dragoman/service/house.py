@@ -116,8 +116,7 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
         media, hub = MediaStore(installation.data / "media", disk), _hub(store)
         http, mail = _transports(stack, media, settings)
         shelf = Shelf(store=store, vault=await _vault(installation, store), cache=caches.lookups)
-        tokens = Tokens(accounts, steady, shelf)
-        stack.push_async_callback(tokens.close)
+        tokens = _tokens(stack, accounts, steady, shelf)
         refer = references(installation.document, installation.environ)
         tracer = await open_tracer(stack, installation, steady, store.owner, roles)
         client = Client(http, hub, accounts, steady, mail=mail, tokens=tokens, refer=refer, tracer=tracer)
@@ -164,6 +163,12 @@ async def _accounts(installation: Installation, running: dict[str, Loaded], stor
     accounts = Accounts(load_accounts(installation, running), time.time, HOUSE)
     await accounts.recall(store)
     return accounts
+
+
+def _tokens(stack: contextlib.AsyncExitStack, accounts: Accounts, clock: Callable[[], float], shelf: Shelf) -> Tokens:
+    tokens = Tokens(accounts, clock, shelf)
+    stack.push_async_callback(tokens.close)
+    return tokens
 
 
 async def _installer(client: Client, accounts: Accounts, shelf: Shelf, clock: Callable[[], float]) -> Installer:

@@ -16,7 +16,7 @@ from dragoman.flow.deliver import deliver
 from dragoman.flow.fire import fire
 from dragoman.flow.work import work
 from dragoman.service import backup
-from dragoman.service.archive import archive
+from dragoman.service.archive import archive, erase_again
 from dragoman.service.doors import Server, bind, bind_control, serving
 from dragoman.service.house import ROLES, House, Role, opened
 from dragoman.service.installation import Installation
@@ -138,6 +138,7 @@ def _clockwork(house: House, installation: Installation) -> Iterator[Coroutine[A
     yield tick.tick(context, house.media, _keep(installation))
     yield fire(context)
     yield broadcast(context)
+    yield erase_again(context)
     if context.archive.storage is not None:
         yield archive(context, context.archive.storage, settings.archive.days)
     if context.keeper is not None:
