@@ -113,7 +113,8 @@ async def again(store: Store, bucket: Bucket, storage: ConversationStorage | Non
     store were erased. Raises `ArchiveAway` or `StoreError`: then begin again.
     """
     noted = await _noted(bucket)
-    known = dict(await store.people.ask("kept_values", names=[TOMBSTONE + mark for mark in noted]))
+    kept = await store.people.ask("kept_values", names=[TOMBSTONE + mark for mark in noted])
+    known = {row[0]: row[1] for row in kept}
     missed = {mark: at for mark, at in noted.items() if float(known.get(TOMBSTONE + mark) or 0) < at}
     if not missed:
         return 0
