@@ -1,5 +1,6 @@
 """The follower: everything that is said is archived once, whatever dies or goes away in between."""
 
+import asyncio
 import dataclasses
 import time
 from collections.abc import AsyncIterator
@@ -194,11 +195,36 @@ async def _away(*_: object, **__: object) -> bool:
 
 async def test_one_replica_does_it(follower: Follower) -> None:
     other = dataclasses.replace(follower, owner="other")
+    await say(follower.store, said("hello"))
     assert await follower.store.lease(following.LEASE, "other", 30)
     assert (await look(follower, lambda _: None)).elsewhere
     await follower.store.let_go(following.LEASE, "other")
     assert not (await look(follower, lambda _: None)).elsewhere
     assert not (await look(other, lambda _: None)).elsewhere
+
+
+async def test_many_replicas_that_look_at_once_archive_everything_once(follower: Follower) -> None:
+    replicas = [dataclasses.replace(follower, owner=f"r{number}") for number in range(3)]
+    done = False
+
+    async def go_on(replica: Follower) -> None:
+        while True:
+            last = done
+            looked = await look(replica, lambda _: None)
+            if last and not looked.elsewhere and not looked.more:
+                return
+            await asyncio.sleep(0)
+
+    looking = [asyncio.create_task(go_on(replica)) for replica in replicas]
+    for number in range(60):
+        await say(follower.store, said(f"{number}", chat=f"c{number % 4}"))
+    done = True
+    async with asyncio.timeout(20):
+        await asyncio.gather(*looking)
+    await archive(follower)
+
+    assert sorted(await contents(follower), key=int) == [f"{number}" for number in range(60)]
+    assert await follower.storage.verify(str(KIM)) == []
 
 
 async def test_much_is_archived_in_bounded_batches(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,6 +268,28 @@ async def test_a_person_is_found_exported_and_held(bots: list[Bot], tmp_path: Pa
     assert (await bot.command("user", "release", KIM))[0] == 0
 
 
+async def test_who_was_erased_is_erased_again_when_an_older_store_comes_back(bots: list[Bot], tmp_path: Path) -> None:
+    bot = Bot(tmp_path / "data", config.Bucket(url="kept"))
+    bots.append(bot)
+    await bot.service.start()
+    await bot.say(CANARY)
+    await bot.archived(2)
+    await bot.service.stop()
+    database = tmp_path / "data" / "dragoman.db"
+    older = database.read_bytes()
+    assert (await bot.command("user", "erase", KIM, "--yes"))[0] == 0
+
+    database.write_bytes(older)
+    await bot.service.start()
+
+    async def erased() -> bool:
+        return "erasures.repeated" in bot.service.log.read_text()
+
+    await until(erased)
+    await bot.service.stop()
+    assert CANARY.encode() not in database.read_bytes()
+
+
 async def stored(folder: Path, url: str) -> list[bytes]:
     """Return all bytes of the data folder, and all rows of the database."""
     files = [path.read_bytes() for path in files_of(folder)]

@@ -62,6 +62,8 @@ async def look(follower: Follower, found: Callable[[float], None]) -> Looked:
     `found` hears the time of the oldest entry as soon as it is known. Raises `ArchiveAway`, `StoreError` or
     `TimeoutError`: then the next look does the same again.
     """
+    if not await _anything(follower.reader):  # looking costs no write
+        return Looked()
     if not await follower.store.lease(LEASE, follower.owner, HELD):
         return Looked(elsewhere=True)
     try:
@@ -70,6 +72,12 @@ async def look(follower: Follower, found: Callable[[float], None]) -> Looked:
     finally:
         with contextlib.suppress(StoreError):
             await asyncio.shield(follower.store.let_go(LEASE, follower.owner))
+
+
+async def _anything(reader: Reader) -> bool:
+    """Tell whether there is something to archive."""
+    kept = await reader.recalled([CURSOR, PLAN])
+    return bool(kept.get(PLAN)) or bool((await reader.follow(int(kept.get(CURSOR) or 0), 1)).told)
 
 
 async def _look(follower: Follower, heard: Callable[[float], None]) -> Looked:
