@@ -129,6 +129,28 @@ async def test_what_is_others_stays(line: "Line") -> None:
     assert [each.text for each in await line.store.reader.history("g1", 10)] == ["theirs", "to Lee"]
 
 
+async def test_a_chat_that_others_write_in_is_not_theirs_alone(line: "Line") -> None:
+    await line.accept("shared", "k1", **facts())
+    await line.commit(await line.claim(), f"to kim {CANARY}", state={"v": 1, "memory": {"plain": "stays"}})
+    await line.accept("shared", "k2", sender=Sender(id="u2"), text="theirs")
+    await line.commit(await line.claim(), "to lee", state={"v": 1, "memory": {"plain": "stays"}})
+
+    await erase(line)
+
+    left = await everything(line)
+    assert CANARY not in left
+    assert "stays" in left
+    assert [each.text for each in await line.store.reader.history("shared", 10)] == ["theirs", "to lee"]
+
+
+async def test_a_person_is_named_by_a_message_too(line: "Line") -> None:
+    accepted = await line.accept("c1", "k1")
+    assert await line.store.people.who(f"e{accepted.id}") == KIM
+    assert await line.store.people.who("acme//u1") == KIM
+    with pytest.raises(ValueError, match="e999 is nobody's message"):
+        await line.store.people.who("e999")
+
+
 async def test_a_repeat_of_an_erased_message_is_recognised_and_not_answered(line: "Line") -> None:
     await live(line)
     await erase(line)

@@ -18,7 +18,10 @@ def register(app: typer.Typer) -> None:
     app.add_typer(commands, name="user")
 
 
-Who = Annotated[str, typer.Argument(help="The person, as `dragoman user find` prints it.", metavar="ID")]
+Who = Annotated[
+    str,
+    typer.Argument(help="The person, as `dragoman user find` prints it, or a message of theirs (e12).", metavar="ID"),
+]
 
 
 @commands.command()
@@ -57,7 +60,7 @@ def export(
             file.write(text)
     except OSError as error:
         fail(f"{to} cannot be written: {error.strerror}")
-    print(f"{len(whole['messages'])} messages and {len(whole['replies'])} replies of {who} are in {to}.")
+    print(f"{len(whole['messages'])} messages and {len(whole['replies'])} replies of {whole['person']} are in {to}.")
 
 
 @commands.command()
@@ -71,7 +74,8 @@ def erase(
     if not yes and not typer.confirm(f"Erase all that is kept of {who}, for good?"):
         fail("nothing was erased")
     gone = _ask(data, config, "user-erase", person=who)
-    print(f"{who} is erased: {gone['events']} messages and other events, {gone['files']} files of the archive.")
+    counts = f"{gone['events']} messages and other events, {gone['files']} files of the archive"
+    print(f"{gone['person']} is erased: {counts}.")
 
 
 @commands.command()
@@ -82,16 +86,17 @@ def hold(
     config: options.Configuration = None,
 ) -> None:
     """Let nothing of a person be deleted: no erasure, and no end of retention."""
-    _ask(data, config, "user-hold", person=who, reason=reason)
-    print(f"{who} is held: {reason}")
+    held = _ask(data, config, "user-hold", person=who, reason=reason)
+    print(f"{held['person']} is held: {reason}")
 
 
 @commands.command()
 def release(who: Who, data: options.Data = None, config: options.Configuration = None) -> None:
     """End a hold."""
-    if not _ask(data, config, "user-release", person=who)["held"]:
-        fail(f"{who} is not held")
-    print(f"{who} is not held any more.")
+    answer = _ask(data, config, "user-release", person=who)
+    if not answer["held"]:
+        fail(f"{answer['person']} is not held")
+    print(f"{answer['person']} is not held any more.")
 
 
 @commands.command()

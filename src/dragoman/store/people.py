@@ -15,7 +15,7 @@ import msgspec
 
 from dragoman.model import Address, Event, Sender, Value, channel_of
 from dragoman.store.person import ERASED, Person, sender_of
-from dragoman.store.stored import encode, read_event, turn_id
+from dragoman.store.stored import encode, number_of, read_event, turn_id
 
 WINDOW: Final = 20_000
 """Numbers of the inbox that one statement looks through."""
@@ -108,6 +108,18 @@ class People(abc.ABC):
                 break
         return list(people.values())
 
+    async def who(self, text: str) -> Person:
+        """Read a person, or find who caused an event (`e12`); raises `ValueError`."""
+        number = number_of(text, "e")
+        if not number:
+            return Person.read(text)
+        rows = await self.ask("events_by_number", ids=[number])
+        stored = read_event(*rows[0]) if rows else None
+        person = sender_of(stored.event) if stored is not None else None
+        if person is None:
+            raise ValueError(f"{text} is nobody's message")
+        return person
+
     async def everyone(self) -> AsyncIterator[Person]:
         """Go through all of whom the store holds anything, some more than once."""
         async for _, event, _ in self._events("events_with", '"sender":{"id":"'):
@@ -141,7 +153,10 @@ class People(abc.ABC):
             mine.update(_read(rows, person))
         direct = sorted({name for event, _, name in mine.values() if event.chat_kind == "direct"} - {ERASED})
         if direct:
-            mine.update(_read(await self.ask("events_in", conversations=direct)))
+            there = _read(await self.ask("events_in", conversations=direct))
+            shared = {name for event, _, name in there.values() if sender_of(event) not in {None, person}}
+            direct = [name for name in direct if name not in shared]  # a caller may give it to several people
+            mine.update({number: found for number, found in there.items() if found[2] in direct})
         return _traces(person, mine, direct, await self._payloads(person))
 
     async def _payloads(self, person: Person) -> list[int]:

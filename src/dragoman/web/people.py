@@ -9,7 +9,6 @@ from dragoman.archive import erasure
 from dragoman.archive.following import CURSOR, HEAD
 from dragoman.errors import ArchiveError, Held
 from dragoman.flow.context import Context
-from dragoman.store.person import Person
 
 MOST: Final = 100
 """People that one search tells of, at most."""
@@ -29,7 +28,7 @@ async def export(context: Context, query: dict[str, str]) -> Any:
 
 async def _exported(context: Context, person: str) -> Any:
     now = context.store.timers.time()
-    return await erasure.export(context.store, context.archive, Person.read(person), now)
+    return await erasure.export(context.store, context.archive, await context.store.people.who(person), now)
 
 
 async def erase(context: Context, query: dict[str, str]) -> Any:
@@ -38,10 +37,11 @@ async def erase(context: Context, query: dict[str, str]) -> Any:
 
 
 async def _erased(context: Context, person: str) -> Any:
-    erased = await erasure.erase(context.store, context.archive, Person.read(person), context.store.timers.time())
+    who = await context.store.people.who(person)
+    erased = await erasure.erase(context.store, context.archive, who, context.store.timers.time())
     if context.media is not None:
         await context.media.delete(erased.media)
-    return erased
+    return {"person": str(who), "events": erased.events, "files": erased.files}
 
 
 async def hold(context: Context, query: dict[str, str]) -> Any:
@@ -50,8 +50,9 @@ async def hold(context: Context, query: dict[str, str]) -> Any:
 
 
 async def _held(context: Context, person: str, reason: str) -> Any:
-    await context.store.people.hold(Person.read(person), reason, context.store.timers.time())
-    return {}
+    who = await context.store.people.who(person)
+    await context.store.people.hold(who, reason, context.store.timers.time())
+    return {"person": str(who)}
 
 
 async def release(context: Context, query: dict[str, str]) -> Any:
@@ -60,7 +61,8 @@ async def release(context: Context, query: dict[str, str]) -> Any:
 
 
 async def _released(context: Context, person: str) -> Any:
-    return {"held": await context.store.people.release(Person.read(person))}
+    who = await context.store.people.who(person)
+    return {"person": str(who), "held": await context.store.people.release(who)}
 
 
 async def holds(context: Context, _query: dict[str, str]) -> Any:
