@@ -281,6 +281,9 @@ async def test_an_erasure_is_repeated_on_a_store_that_was_restored(
 
     restored = await SqliteStore.open(tmp_path / "restored.db", time.time)
     await say(restored, said("before"), said("theirs", LEE, chat="c2"))
+    await restored.people.hold(KIM, "a lawsuit", time.time())
+    assert await erasure.again(restored, bucket, follower.storage) == 0
+    await restored.people.release(KIM)
     assert await erasure.again(restored, bucket, follower.storage) == 1
     assert await restored.people.found("u1", 10) == []
     assert len(await restored.people.found("u2", 10)) == 1

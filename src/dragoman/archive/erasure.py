@@ -109,13 +109,16 @@ async def _alone(store: Store, owner: str) -> None:
 async def again(store: Store, bucket: Bucket, storage: ConversationStorage | None = None) -> int:
     """Repeat every erasure that a bucket notes and this store has not had: after a restore, before the bot starts.
 
-    With `storage`, the archive, files of before the erasure are deleted there, too. Returns how many people of the
-    store were erased. Raises `ArchiveAway` or `StoreError`: then begin again.
+    Who is held in this store is left until they are released. With `storage`, the archive, files of before the erasure
+    are deleted there, too. Returns how many people of the store were erased. Raises `ArchiveAway` or `StoreError`:
+    then begin again.
     """
     noted = await _noted(bucket)
     kept = await store.people.ask("kept_values", names=[TOMBSTONE + mark for mark in noted])
     known = {row[0]: row[1] for row in kept}
-    missed = {mark: at for mark, at in noted.items() if float(known.get(TOMBSTONE + mark) or 0) < at}
+    held = {crypto.fingerprint(hold.person) for hold in await store.people.holds()}
+    due = {mark: at for mark, at in noted.items() if mark not in held}
+    missed = {mark: at for mark, at in due.items() if float(known.get(TOMBSTONE + mark) or 0) < at}
     if not missed:
         return 0
     found = {person async for person in store.people.everyone() if person.mark in missed}
