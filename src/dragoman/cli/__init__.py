@@ -47,6 +47,8 @@ def commands() -> typer.Typer:
         health,
         tasks,
         broadcast,
+        user,
+        archive,
         config,
         mend,
         install,
@@ -57,8 +59,6 @@ def commands() -> typer.Typer:
         bench,
         version,
     ):
-    modules = (run, chat, tasks, broadcast, user, archive, config, mend, install, remind)
-    for module in (*modules, store, backup, conformance, bench, version):
         module.register(app)
     return app
 

@@ -40,7 +40,7 @@ async def read(
     data: str | None, configuration: str | None, environ: Mapping[str, str]
 ) -> tuple[Subject, list[Finding]]:
     """Read all there is to read; returns what is wrong with it, and that a service runs."""
-    folder = installations.data_folder(data, environ)
+    folder = config.data_folder(data, environ)
     running, findings = await _running(folder)
     subject = Subject(data=folder, installation=None, running=running)
     reading = asyncio.ensure_future(asyncio.to_thread(_read, subject, data, configuration, environ))
