@@ -31,6 +31,11 @@ class Seal:
         """Return what the path of a closed object ends with, after its own ending."""
         return (".gz" if self._compress else "") + (".enc" if self._keys else "")
 
+    @property
+    def name(self) -> str:
+        """Name what closes the objects from now on, without telling the key."""
+        return self.suffix + "".join(f" {_id(key).hex()}" for key in self._keys[:1])
+
     def close(self, path: str, plain: bytes) -> bytes:
         """Return the bytes to keep under a path."""
         body = gzip.compress(plain, compresslevel=6, mtime=0) if self._compress else plain

@@ -102,5 +102,11 @@ class Disk:
             os.close(handle)
 
 
+def room_for(folder: Path, size: int) -> bool:
+    """Tell whether a folder's disk has room for a file of so many bytes, beside what has to be free."""
+    free, least = Disk(folder)._room()  # noqa: SLF001 - of this module
+    return free - size >= least
+
+
 def _mb(size: int) -> str:
     return f"{size // MEGABYTE} MB"

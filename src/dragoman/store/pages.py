@@ -24,6 +24,8 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     page_size: int
     size: int
     mark: Mark
+    missed: bool = False
+    """Whether there were others before these that nobody saw."""
 
 
 class Photo(msgspec.Struct, frozen=True, kw_only=True):

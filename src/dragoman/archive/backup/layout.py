@@ -12,6 +12,7 @@ from dragoman.errors import ArchiveDamaged
 VERSION: Final = 1
 LENGTH: Final = 4
 """Bytes that tell how long the head of a part is."""
+NAME: Final = "%Y%m%dT%H%M%S.%fZ"
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +61,15 @@ encode: Final = msgspec.json.Encoder().encode
 
 def generation_name(at: float, token: str) -> str:
     """Name a generation, so that a later one sorts after it."""
-    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y%m%dT%H%M%S.%fZ") + f"-{token}"
+    return dt.datetime.fromtimestamp(at, dt.UTC).strftime(NAME) + f"-{token}"
+
+
+def begun(path: str) -> float:
+    """Return when the generation of an object began, as its name says; 0 when it is of none."""
+    try:
+        return dt.datetime.strptime(path.partition("-")[0], NAME).replace(tzinfo=dt.UTC).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def log_path(generation: str, sequence: int, suffix: str) -> str:
@@ -71,6 +80,11 @@ def log_path(generation: str, sequence: int, suffix: str) -> str:
 def part_path(generation: str, sequence: int, number: int, suffix: str) -> str:
     """Return where a part of a snapshot lies."""
     return f"{generation}/snapshot/{sequence:012d}/{number:06d}.pages{suffix}"
+
+
+def begun_path(generation: str, sequence: int, suffix: str) -> str:
+    """Return where lies what is written before a snapshot."""
+    return f"{generation}/snapshot/{sequence:012d}/begun{suffix}"
 
 
 def manifest_path(generation: str, sequence: int, suffix: str) -> str:

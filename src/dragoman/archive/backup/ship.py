@@ -19,7 +19,7 @@ from dragoman.archive.backup.keep import Proof
 from dragoman.archive.backup.layout import Head, Manifest, Part
 from dragoman.archive.bucket import Bucket
 from dragoman.archive.seal import Seal
-from dragoman.errors import ArchiveDamaged
+from dragoman.errors import ArchiveDamaged, ArchiveError
 from dragoman.store.pages import Changes, Mark, PageLog
 
 PART: Final = 8 << 20
@@ -27,7 +27,11 @@ PART: Final = 8 << 20
 MOST: Final = 64 << 20
 """Bytes of changes that are kept while the bucket is away; with more it takes a snapshot when it is back."""
 LOOK: Final = 60.0
-"""Seconds between two looks whether the newest object is still there, when nothing changes."""
+"""Seconds between two looks whether the newest snapshot, and the newest object, are still there."""
+MEANWHILE: Final = 5.0
+"""Seconds between two parts of the log while a snapshot is on its way."""
+PHOTO: Final = "backup.photo"
+"""The copy of the file that goes into the bucket, while it does."""
 LONG: Final = 64 << 20
 """Bytes of log (as kept) from which on a snapshot is taken early, if the last one was half as large at most."""
 
@@ -37,10 +41,14 @@ log = telemetry.logger("backup")
 class State(msgspec.Struct, kw_only=True):
     """How far a process came, as it is kept in the data folder for the next one."""
 
+    place: str = ""
+    """Where the generation is, and under which key."""
     generation: str = ""
     sequence: int = 0
     chain: str = ""
     mark: Mark = Mark()
+    snapshot: str = ""
+    """The path of the newest snapshot's manifest; without one nothing can be restored yet."""
     snapshot_at: float = 0.0
     snapshot_size: int = 0
     logged: int = 0
@@ -75,8 +83,11 @@ class Shipper:
         files: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """`folder` is the data folder; `clock` gives epoch seconds; `files` are small files to go with snapshots."""
-        self.state = recalled(folder) if pages.continuous else State()
-        self.restorable_at = self.state.at
+        self._place = f"{bucket.name} {seal.name}"
+        known = recalled(folder)
+        self.state = known if pages.continuous and known.place == self._place else State()
+        self.restorable_at = self.state.at if self.state.snapshot else 0.0
+        (folder / PHOTO).unlink(missing_ok=True)  # of a process that was killed
         self._pages = pages
         self._bucket = bucket
         self._seal = seal
@@ -99,34 +110,32 @@ class Shipper:
     async def ship(self) -> None:
         """Bring the bucket up to date; raises `ArchiveError` or `StoreError`, and goes on there the next time."""
         async with self._one:
-            await self._collect()
-            if self.state.generation:
-                await self._send()
-            if self.state.generation:
+            try:
+                await self._collect()
                 await self._look()
-            if not self.state.generation:
-                await self._snapshot()
-            await self._pages.relieve()
+                await self._send()
+                if not self.state.snapshot:
+                    await self._snapshot()
+            finally:
+                await self._pages.relieve()  # whatever the bucket does: the log must not fill the disk
 
     async def snapshot(self) -> Manifest:
         """Take a snapshot now."""
         async with self._one:
             await self._collect()
-            if self.state.generation:
-                await self._send()
+            await self._send()
             return await self._snapshot()
 
     async def proof(self) -> Proof:
         """Bring the bucket up to date, and tell what the file was at that moment."""
         async with self._one:
             await self._collect()
-            waits = self._pending or self._segment or not self.state.generation
+            waits = self._pending or self._segment or not self.state.snapshot
             age = self._clock() - self.restorable_at if waits and self.restorable_at else 0.0
-            if self.state.generation:
-                await self._send()
-            if not self.state.generation:
+            await self._send()
+            if not self.state.snapshot:
                 await self._snapshot()
-            target, at = self._folder / "backup.photo", self._clock()
+            target, at = self._folder / PHOTO, self._clock()
             photo = await self._pages.photograph(target)
             self._take(photo.changes, at)
             try:
@@ -137,18 +146,17 @@ class Shipper:
             return Proof(at=at, checksum=checksum, counts=dict(photo.counts), age=max(0.0, age))
 
     def wants_snapshot(self, hours: float) -> bool:
-        """Tell whether it is time for a snapshot, or the log since the last one has become long."""
+        """Tell whether it is time for a snapshot (or the clock was set back), or the log since then has become long."""
         state = self.state
         long = state.logged > max(LONG, 2 * state.snapshot_size)
-        return bool(state.generation) and (long or self._clock() - state.snapshot_at >= hours * 3600)
+        return bool(state.snapshot) and (long or not 0 <= self._clock() - state.snapshot_at < hours * 3600)
 
     async def finish(self) -> None:
         """Ship the last changes, after the store was closed, and leave the mark of the file at rest."""
         async with self._one:
             at = self._clock()
             self._take(self._pages.rest(), at)
-            if self.state.generation:
-                await self._send()
+            await self._send()
 
     async def _collect(self) -> None:
         at = self._clock()
@@ -158,6 +166,9 @@ class Shipper:
             self._break()
 
     def _take(self, changes: Changes, at: float) -> None:
+        if changes.missed and self.state.generation:
+            log.error("backup.missed", reason="somebody else let the store's log go: a new generation begins")
+            self._break()
         self._pending.update(changes.pages)
         self._latest, self._collected_at = changes, at
 
@@ -168,18 +179,24 @@ class Shipper:
 
     async def _send(self) -> None:
         """Send what waits: first the part that is on its way already, then the rest."""
+        if not self.state.generation:
+            return
         while self._segment or self._pending:
-            segment = self._segment = self._segment or self._cut()
+            segment = self._segment
+            if segment is None:
+                segment = self._segment = await asyncio.to_thread(self._cut)
+                self._pending = {}
             kept = await asyncio.to_thread(self._seal.close, segment.path, segment.plain)
             if not await self._bucket.put(segment.path, kept, new=True) and not await self._ours(segment):
                 log.error("backup.fenced", path=segment.path, reason="somebody else wrote it: a new generation begins")
                 self._break()
                 return
-            self._arrived(segment, len(kept))
+            self._arrived(segment, len(kept), await asyncio.to_thread(layout.checksum, segment.plain))
         if self._latest is not None and self._latest.mark != self.state.mark:
             self.state.mark = self._latest.mark
             keep(self._folder, self.state)
-        self.restorable_at = max(self.restorable_at, self._collected_at)
+        if self.state.snapshot:
+            self.restorable_at = self._collected_at
 
     def _cut(self) -> Segment:
         latest, state = self._latest, self.state
@@ -198,7 +215,6 @@ class Shipper:
             layout.pack(head, self._pending),
             layout.log_path(head.generation, head.sequence, self._seal.suffix),
         )
-        self._pending = {}
         return Segment(path=path, plain=plain, mark=latest.mark, at=self._collected_at)
 
     async def _ours(self, segment: Segment) -> bool:
@@ -209,40 +225,46 @@ class Shipper:
             return False
         return found == segment.plain
 
-    def _arrived(self, segment: Segment, size: int) -> None:
+    def _arrived(self, segment: Segment, size: int, chain: str) -> None:
         state = self.state
         state.sequence += 1
-        state.chain = layout.checksum(segment.plain)
+        state.chain = chain
         state.mark, state.newest, state.at = segment.mark, segment.path, segment.at
         state.logged += size
         self._segment = None
         keep(self._folder, state)
-        self.restorable_at = max(self.restorable_at, segment.at)
-        self._looked = self._clock()
+        if state.snapshot:
+            self.restorable_at = segment.at
 
     async def _look(self) -> None:
-        """Notice a bucket that lost what it had: the newest object is looked for now and then."""
-        if self._clock() - self._looked < LOOK:
+        """Notice a bucket that lost what it had: what a restore would begin with is looked for now and then."""
+        state = self.state
+        if not state.generation or 0 <= self._clock() - self._looked < LOOK:
             return
         self._looked = self._clock()
-        if await self._bucket.size(self.state.newest) is None:
-            log.error("backup.lost", path=self.state.newest, reason="it is gone: a new generation begins")
-            self._break()
+        for path in filter(None, (state.snapshot, state.newest)):
+            if await self._bucket.size(path) is None:
+                log.error("backup.lost", path=path, reason="it is gone: a new generation begins")
+                self._break()
+                return
 
     async def _snapshot(self) -> Manifest:
-        """Copy the file, put it into the bucket in parts, and let the log go on after it."""
-        at, target = self._clock(), self._folder / "backup.photo"
+        """Copy the file, put it into the bucket in parts, and let the log go on meanwhile."""
+        if not self.state.generation:
+            await self._begin()
+        await self._knock()
+        at, target = self._clock(), self._folder / PHOTO
         photo = await self._pages.photograph(target)
         try:
-            state = self._continued(photo.changes, at)
-            parts, digest = await self._put_parts(target, state)
+            place = self._continued(photo.changes, at)
+            parts, digest = await self._put_parts(target, place)
         finally:
             await asyncio.to_thread(target.unlink, missing_ok=True)
         manifest = Manifest(
-            generation=state.generation,
-            sequence=state.sequence,
+            generation=place.generation,
+            sequence=place.sequence,
             at=at,
-            chain=state.chain,
+            chain=place.chain,
             page_size=photo.changes.page_size,
             size=photo.changes.size,
             checksum=digest,
@@ -251,15 +273,22 @@ class Shipper:
             release=self._release,
             files=await asyncio.to_thread(self._files),
         )
-        path = layout.manifest_path(state.generation, state.sequence, self._seal.suffix)
-        await self._bucket.put(path, self._seal.close(path, layout.encode(manifest)))
-        state.snapshot_at, state.at, state.newest, state.logged = at, at, path, 0
-        state.snapshot_size = sum(part.size for part in parts)
-        self.state = state
-        keep(self._folder, state)
-        self.restorable_at = max(self.restorable_at, at)
-        log.info("backup.snapshot", generation=state.generation, sequence=state.sequence, bytes=state.snapshot_size)
+        await self._finish_snapshot(manifest, place)
         return manifest
+
+    async def _begin(self) -> None:
+        """Begin a generation, whose name sorts after all that are there, whatever a clock said then or says now."""
+        name = layout.generation_name(self._clock(), secrets.token_hex(3))
+        later = [layout.begun(entry.path) async for entry in self._bucket.list("", after=name)]
+        if newest := max(later, default=0.0):
+            name = layout.generation_name(newest + 1, secrets.token_hex(3))
+        self._pending.clear()
+        self.state = State(generation=name, place=self._place)
+
+    async def _knock(self) -> None:
+        """Write something small first: a place that takes nothing is not worth a copy of the file."""
+        path = layout.begun_path(self.state.generation, self.state.sequence, self._seal.suffix)
+        await self._bucket.put(path, self._seal.close(path, b""))
 
     def _continued(self, changes: Changes, at: float) -> State:
         """Return where a snapshot stands: after the part of the log that ends with it, or at a new beginning.
@@ -267,25 +296,56 @@ class Shipper:
         In a running generation the changes up to the copy are still to be sent, and the copy holds them already:
         they are sent after it, and make it no different.
         """
-        if self.state.generation:
-            self._take(changes, at)
-            return msgspec.structs.replace(self.state)
-        self._pending.clear()
-        self._latest, self._collected_at = changes, at
-        name = layout.generation_name(at, secrets.token_hex(3))
-        return State(generation=name, mark=changes.mark)
+        generation = self.state.generation
+        self._take(changes, at)
+        self._same(generation)
+        if not self.state.sequence and not self.state.snapshot:
+            self._pending.clear()
+            self.state.mark = changes.mark
+        return msgspec.structs.replace(self.state)
 
-    async def _put_parts(self, photo: Path, state: State) -> tuple[list[Part], str]:
+    async def _put_parts(self, photo: Path, place: State) -> tuple[list[Part], str]:
         parts: list[Part] = []
         digest = hashlib.sha256()
         with photo.open("rb") as file:
             while body := await asyncio.to_thread(file.read, PART):
-                digest.update(body)
-                path = layout.part_path(state.generation, state.sequence, len(parts), self._seal.suffix)
+                await asyncio.to_thread(digest.update, body)
+                path = layout.part_path(place.generation, place.sequence, len(parts), self._seal.suffix)
                 kept = await asyncio.to_thread(self._seal.close, path, body)
                 await self._bucket.put(path, kept)
-                parts.append(Part(path=path, checksum=layout.checksum(body), size=len(kept)))
+                checksum = await asyncio.to_thread(layout.checksum, body)
+                parts.append(Part(path=path, checksum=checksum, size=len(kept)))
+                await self._meanwhile(place.generation)
         return parts, digest.hexdigest()
+
+    async def _meanwhile(self, generation: str) -> None:
+        """Go on with the log: a large store's snapshot is under way for long."""
+        if 0 <= self._clock() - self._collected_at < MEANWHILE:
+            return
+        await self._collect()
+        await self._send()
+        self._same(generation)
+        await self._pages.relieve()
+
+    def _same(self, generation: str) -> None:
+        if self.state.generation != generation:
+            raise ArchiveError("the log broke off while a snapshot was taken: another one comes")
+
+    async def _finish_snapshot(self, manifest: Manifest, place: State) -> None:
+        """Write the manifest, and note that the snapshot is one."""
+        path = layout.manifest_path(manifest.generation, manifest.sequence, self._seal.suffix)
+        body = await asyncio.to_thread(lambda: self._seal.close(path, layout.encode(manifest)))
+        await self._bucket.put(path, body)
+        state = self.state
+        state.snapshot, state.snapshot_at, state.logged = path, manifest.at, state.logged - place.logged
+        state.snapshot_size = sum(part.size for part in manifest.parts)
+        if state.sequence == place.sequence:
+            state.at, state.newest = manifest.at, path
+        keep(self._folder, state)
+        self.restorable_at = state.at
+        size = state.snapshot_size
+        log.info("backup.snapshot", generation=state.generation, sequence=place.sequence, bytes=size)
+        await self._send()
 
 
 def _checksum(path: Path) -> str:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import IO, Final
 
 import apsw
+import msgspec
 
-from dragoman.errors import StoreAway, StoreDamaged
+from dragoman.errors import StoreAway
 from dragoman.store.copying.tables import LANE, TABLES
+from dragoman.store.disk import room_for
 from dragoman.store.pages import Changes, Mark, Photo
 from dragoman.store.sqlite.writer import Writer
 
@@ -39,12 +41,18 @@ class Followed:
         self._salts = ""
         self._checksum = ""
         self._pages: dict[int, bytes] = {}
+        self._size = 0
+        self._let_go = False
+        self._missed = False
         connection.set_wal_hook(self._committed)
-        self._frames = max(0, connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)[0])
+        logged, settled = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._frames, self._let_go = max(0, logged), logged == settled
         self.continuous = self._go_on(mark)
         self.read()
 
     def _committed(self, _connection: apsw.Connection, _name: str, frames: int) -> int:
+        if frames <= self._frames and self._read < self._frames:
+            self._missed = True  # the log began anew, and we had not read it to its end
         self._frames = frames
         return apsw.SQLITE_OK
 
@@ -71,42 +79,48 @@ class Followed:
             yield file
 
     def read(self) -> None:
-        """Read the log to its end, between two transactions; raises `StoreDamaged` if somebody else emptied it."""
+        """Read the log to its end, between two transactions; notice if somebody else emptied it."""
+        self._size = int(self._connection.pragma("page_count"))
         with self._opened() as log:
             if log is None or not self._frames:
                 return
             salts = _salts(log.read(HEADER))
             if salts != self._salts:
-                self._salts, self._read = salts, 0
+                self._missed = self._missed or bool(self._salts and not self._let_go)
+                self._salts, self._read, self._let_go = salts, 0, False
             log.seek(HEADER + self._read * (FRAME + self._page_size))
             while self._read < self._frames:
                 head = log.read(FRAME)
                 if _salts(head, 8) != salts:
-                    raise StoreDamaged(f"{self._log} is not the log of this process any more")
+                    self._missed = True
+                    return
                 self._pages[int.from_bytes(head[:4], "big")] = log.read(self._page_size)
                 self._checksum = head[16:24].hex()
                 self._read += 1
 
     def take(self) -> Changes:
-        """Return what changed since the last time; the file's size is the one that its first page tells."""
+        """Return what was read since the last time, in any thread: who is cancelled has taken nothing."""
         pages, self._pages = self._pages, {}
+        missed, self._missed = self._missed, False
         mark = Mark(salts=self._salts, frames=self._read, checksum=self._checksum) if self._read else Mark()
-        return Changes(pages=pages, page_size=self._page_size, size=self._size(), mark=mark)
-
-    def _size(self) -> int:
-        return int(self._connection.pragma("page_count"))
+        return Changes(pages=pages, page_size=self._page_size, size=self._size, mark=mark, missed=missed)
 
     def relieve(self) -> None:
         """Let a long log go into the file; what is not taken yet is kept for the next time."""
         self.read()
         if self._frames >= ROOMY:
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._checkpoint()
 
-    def settle(self) -> Changes | None:
-        """Bring the file itself up to date; None while a reader holds the log back."""
-        self.read()
+    def _checkpoint(self) -> bool:
+        """Let go into the file what was read; tells whether it was all, so that the log may begin anew."""
         logged, settled = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        return self.take() if logged == settled else None
+        self._let_go = self._let_go or logged == settled
+        return bool(logged == settled)
+
+    def settle(self) -> bool:
+        """Bring the file itself up to date; False while a reader holds the log back."""
+        self.read()
+        return self._checkpoint()
 
     def close(self) -> Changes:
         """Read the last of it; the connection is closed next."""
@@ -126,10 +140,7 @@ class SqlitePages:
 
     async def changes(self) -> Changes:
         """Return what changed since the last time."""
-        return await self._writer.aside(self._changes)
-
-    def _changes(self) -> Changes:
-        self._followed.read()
+        await self._writer.aside(self._followed.read)
         return self._followed.take()
 
     async def relieve(self) -> None:
@@ -141,16 +152,15 @@ class SqlitePages:
     async def photograph(self, target: Path) -> Photo:
         """Copy the file as it is at one moment: up to date, and then left alone while the log takes what is new."""
         async with self._copying:
-            changes = await self._settled()
+            await self._settled()
             await asyncio.to_thread(_copy, self._followed.path, target)
-        counts = await asyncio.to_thread(count, target)
-        return Photo(path=target, changes=changes, counts=counts)
+            counts = await asyncio.to_thread(count, target)
+            return Photo(path=target, changes=self._followed.take(), counts=counts)
 
-    async def _settled(self) -> Changes:
+    async def _settled(self) -> None:
         for _ in range(TRIES):
-            changes = await self._writer.aside(self._followed.settle)
-            if changes is not None:
-                return changes
+            if await self._writer.aside(self._followed.settle):
+                return
             await asyncio.sleep(0.1)
         raise StoreAway(f"{self._followed.path} cannot be copied: somebody reads it all the time")
 
@@ -164,10 +174,12 @@ class SqlitePages:
             raise StoreAway("the store is still open")
         last = self._last
         mark = at_rest(self._followed.path)
-        return Changes(pages=last.pages, page_size=last.page_size, size=last.size, mark=mark)
+        return msgspec.structs.replace(last, mark=mark)
 
 
 def _copy(source: Path, target: Path) -> None:
+    if not room_for(target.parent, source.stat().st_size):
+        raise StoreAway(f"{target.parent} has no room for a copy of the store beside what has to be free")
     try:
         target.touch(mode=0o600)
         shutil.copyfile(source, target)
