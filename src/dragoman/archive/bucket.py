@@ -115,13 +115,13 @@ class Bucket:
         """Delete objects; those that are gone already do not matter."""
         from obstore.exceptions import BaseError  # noqa: PLC0415 - an extra
 
-        try:
-            for path in paths:
+        for path in paths:
+            try:
                 await self._store.delete_async(path)
-        except FileNotFoundError:
-            return
-        except (BaseError, OSError, ValueError) as error:
-            raise self._away(error) from error
+            except FileNotFoundError:
+                continue
+            except (BaseError, OSError, ValueError) as error:
+                raise self._away(error) from error
 
     def _away(self, error: Exception) -> ArchiveAway:
         return ArchiveAway(f"{self.name}: {_reason(error)}")

@@ -88,14 +88,19 @@ async def into(
     Raises `ConfigError` where there is a store already, `ArchiveError`, `StoreError`.
     """
     database = folder / DATABASE
-    if database.exists():
-        remedy = "move it away, or name another folder with --to"
-        raise ConfigError(str(database), "", "is there already: a restore never overwrites a store", remedy)
+    for there in (database, folder / f"{DATABASE}-wal"):
+        if there.exists():
+            remedy = f"move {DATABASE} and {DATABASE}-wal away together, or name another folder with --to"
+            raise ConfigError(str(there), "", "is there already: a restore never overwrites a store", remedy)
     copies = Copies(buckets, backup.seal(installation))
-    found = await _unfolded(copies, database, at, watch)
+    waiting = folder / f"{DATABASE}.restored"
+    await asyncio.to_thread(_clear, waiting)  # of a restore that was killed: its log would change what we write
+    found = await _unfolded(copies, waiting, at, watch)
     restoration = Restoration(since=found.at, until=time.time() if until is None else until)
-    held = await asyncio.to_thread(restored.hold, database, restoration)
+    held = await asyncio.to_thread(restored.hold, waiting, restoration)
     files = await asyncio.to_thread(_along, folder, found.snapshot.files)
+    await asyncio.to_thread(waiting.replace, database)  # only now can a bot be started on it
+    await asyncio.to_thread(_clear, waiting)
     return Outcome(
         at=found.at,
         until=restoration.until,
@@ -107,6 +112,11 @@ async def into(
         broken=found.broken,
         trouble=tuple(copies.trouble),
     )
+
+
+def _clear(database: Path) -> None:
+    for ending in ("", "-wal", "-shm", ".lock", ".restoring"):
+        database.with_name(database.name + ending).unlink(missing_ok=True)
 
 
 async def _unfolded(copies: Copies, database: Path, at: float | None, watch: Watch) -> Restored:

@@ -83,7 +83,7 @@ async def _list(bucket: Bucket, found: dict[str, Generation]) -> None:
     async for entry in bucket.list(""):
         name, _, rest = entry.path.partition("/")
         log = rest.startswith("log/")
-        if not log and not (rest.startswith("snapshot/") and MANIFEST in entry.path):
+        if not layout.ours(entry.path) or not (log or MANIFEST in entry.path):
             continue
         generation = found.setdefault(name, Generation(name=name))
         kind = generation.parts if log else generation.snapshots

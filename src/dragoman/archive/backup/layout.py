@@ -1,6 +1,7 @@
 """How a backup lies in a bucket: its names, and what its objects hold."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,6 +13,7 @@ from dragoman.errors import ArchiveDamaged
 VERSION: Final = 1
 LENGTH: Final = 4
 """Bytes that tell how long the head of a part is."""
+OURS: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[^/]*/(log/\d+\.|snapshot/\d+/)")
 NAME: Final = "%Y%m%dT%H%M%S.%fZ"
 
 
@@ -90,6 +92,11 @@ def begun_path(generation: str, sequence: int, suffix: str) -> str:
 def manifest_path(generation: str, sequence: int, suffix: str) -> str:
     """Return where a snapshot's manifest lies."""
     return f"{generation}/snapshot/{sequence:012d}/manifest.json{suffix}"
+
+
+def ours(path: str) -> bool:
+    """Tell whether a path is one of these: others may keep things in the same place."""
+    return OURS.match(path) is not None
 
 
 def sequence_of(path: str) -> int:

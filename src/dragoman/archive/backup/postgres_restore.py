@@ -53,8 +53,9 @@ async def find(buckets: Sequence[Bucket]) -> Found:
 
 def _note(found: Found, entry: Entry, rest: str) -> None:
     kind, _, name = rest.partition("/")
-    if kind == "base" and "/manifest.json" in name:
-        found.bases[float(name.partition("/")[0])] = entry.path
+    moment, _, rest = name.partition("/")
+    if kind == "base" and rest.startswith("manifest.json") and moment.replace(".", "", 1).isdecimal():
+        found.bases[float(moment)] = entry.path
     if kind == "wal":
         segment, _, ending = name.partition(".")
         ending = ending.partition(".")[0]

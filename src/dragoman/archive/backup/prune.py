@@ -18,9 +18,8 @@ async def prune(bucket: Bucket, now: float, seconds: float) -> int:
     """
     entries: dict[str, list[Entry]] = {}
     async for entry in bucket.list(""):
-        name, _, rest = entry.path.partition("/")
-        if rest.startswith(("log/", "snapshot/")):
-            entries.setdefault(name, []).append(entry)
+        if layout.ours(entry.path):
+            entries.setdefault(entry.path.partition("/")[0], []).append(entry)
     goners = list(_outdated(entries, now, now - seconds))
     await bucket.delete(goners)
     return len(goners)
@@ -37,7 +36,8 @@ def _outdated(entries: dict[str, list[Entry]], now: float, before: float) -> Ite
             number = layout.sequence_of(entry.path)
             superseded = bool(after) and successor <= before
             older = base is not None and (number < base or (number == base and "/log/" in entry.path))
-            if superseded or older or _abandoned(entry, manifests, number, now):
+            old = entry.at <= before and (superseded or older)  # two may write in one place
+            if old or _abandoned(entry, manifests, number, now):
                 yield entry.path
 
 

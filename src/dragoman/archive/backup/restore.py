@@ -57,9 +57,19 @@ async def find(copies: Copies, at: float | None = None) -> Point:
     return max(candidates, key=lambda found: found[0])[1]
 
 
-async def _newest(copies: Copies, generation: Generation, at: float | None) -> Point | None:
+async def _before(copies: Copies, point: Point) -> Point | None:
+    """Return the snapshot before that of a point, with the longer log after it."""
+    for generation in await copies.generations():
+        if generation.name == point.manifest.generation:
+            return await _newest(copies, generation, None, point.manifest.sequence)
+    return None
+
+
+async def _newest(copies: Copies, generation: Generation, at: float | None, below: int | None = None) -> Point | None:
     """Return the generation's newest snapshot that can be read and is not after a moment, with the log after it."""
     for sequence in sorted(generation.snapshots, reverse=True):
+        if below is not None and sequence >= below:
+            continue
         try:
             manifest = await copies.manifest(generation.snapshots[sequence])
         except ArchiveError:
@@ -87,13 +97,13 @@ async def restore(
 ) -> Restored:
     """Write the file of a point, or of the last moment before `at`, to `target`, which is there when it is whole.
 
-    A log that is damaged in the middle is followed up to there: `broken` says why. Raises `ArchiveError` when the
-    snapshot itself cannot be read, and `OSError` when the file cannot be written.
+    A log that is damaged in the middle is followed up to there: `broken` says why. Raises `ArchiveError` when no
+    snapshot of the generation can be read, and `OSError` when the file cannot be written.
     """
     partial = target.with_name(target.name + ".restoring")
     partial.touch(mode=0o600)
     with partial.open("wb+") as file:
-        await _unfold(copies, point.manifest, file, watch, len(point.parts))
+        point = await _begun(copies, point, file, watch)
         head, broken = await _follow(copies, point, file, at, watch)
         digest, size = await asyncio.to_thread(_settle, file)
     manifest = point.manifest
@@ -107,6 +117,22 @@ async def restore(
         snapshot=manifest,
         broken=broken,
     )
+
+
+async def _begun(copies: Copies, point: Point, file: IO[bytes], watch: Watch) -> Point:
+    """Write the snapshot that a restore begins with: if it cannot be read, the one before it, and so on."""
+    while True:
+        try:
+            await _unfold(copies, point.manifest, file, watch, len(point.parts))
+        except ArchiveError:
+            before = await _before(copies, point)
+            if before is None:
+                raise
+            point = before
+            await asyncio.to_thread(file.seek, 0)
+            await asyncio.to_thread(file.truncate)
+        else:
+            return point
 
 
 async def _unfold(copies: Copies, manifest: Manifest, file: IO[bytes], watch: Watch, more: int) -> None:
