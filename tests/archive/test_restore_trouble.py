@@ -1,4 +1,4 @@
-"""Restoring in trouble: leftovers beside the file, a kill in the middle, a snapshot that is lost, strangers' objects."""
+"""Restoring in trouble: leftovers beside the file, a kill in the middle, a lost snapshot, objects of strangers."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ async def test_a_restore_does_not_put_another_stores_log_beside_its_file(
     folder = tmp_path / "new"
     folder.mkdir()
     (folder / "dragoman.db-wal").write_bytes(b"what the store that was moved away had not let go yet")
-    with pytest.raises(ConfigError, match="db-wal is there already"):
+    with pytest.raises(ConfigError, match="db-wal: is there already"):
         await restoring.into(installation, folder, [bot.bucket])
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -128,7 +129,9 @@ async def keep(context: Context) -> None:
                 await asyncio.wait({running}, timeout=LEASE / 3)
         finally:
             running.cancel()
-            await asyncio.gather(running, keeping.source.finish(), return_exceptions=True)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_SHIPPING):
+                    await asyncio.gather(running, keeping.source.finish(), return_exceptions=True)
             with contextlib.suppress(StoreError):  # it ends by itself then
                 await store.let_go(NAME, context.replica)
 
@@ -186,7 +189,7 @@ async def close(store: OpenStore, keeping: Keeper | None) -> None:
         async with asyncio.timeout(LAST_SHIPPING):
             await keeping.source.finish()
             await keeping.copy()
-    except (DragomanError, TimeoutError) as error:
+    except (DragomanError, OSError) as error:  # TimeoutError is one
         log.error("backup.unfinished", reason=str(error) or "it took too long")
 
 
@@ -201,13 +204,27 @@ async def drill(installation: Installation) -> bool:
         async with asyncio.timeout(DRILL):
             out, err = await process.communicate()
     except TimeoutError:
-        process.kill()
         out, err = b"", b"it took too long"
+    finally:
+        await _interrupt(process)
     if process.returncode:
         log.error("backup.drill_failed", reason=err.decode(errors="replace").strip()[-500:])
     else:
         log.info("backup.drilled", **msgspec.json.decode(out))
     return process.returncode == 0
+
+
+async def _interrupt(process: asyncio.subprocess.Process) -> None:
+    """End a drill that nobody waits for any more; asked so, it takes its bot, its server and its folder with it."""
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        async with asyncio.timeout(LAST_SHIPPING):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def drilled_at(folder: Path) -> float:

@@ -30,7 +30,15 @@ PART: Final = 8 << 20
 SLOT: Final = "dragoman"
 STOP: Final = 5.0
 """Seconds that the receiver has to end."""
-ABANDONED: Final = 86_400.0
+CAUGHT_UP: Final = 2.0
+"""Seconds that the receiver has to fetch what was written up to a moment; else the next round looks again."""
+POSITION: Final = f"SELECT restart_lsn >= '%s' FROM pg_replication_slots WHERE slot_name = '{SLOT}' AND active"
+RESERVE: Final = f"SELECT pg_create_physical_replication_slot('{SLOT}', true)"
+FORGET: Final = f"SELECT pg_drop_replication_slot('{SLOT}')"
+TAKE_OVER: Final = f"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{SLOT}'"
+STATE: Final = (
+    f"""SELECT wal_status, pg_walfile_name(restart_lsn) FROM pg_replication_slots WHERE slot_name = '{SLOT}'"""
+)
 
 log = telemetry.logger("backup")
 
@@ -63,7 +71,7 @@ class Receiver:
     """`pg_receivewal`, started again when it has ended: it writes the log into a folder as the server does."""
 
     def __init__(self, url: str, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._env = programs.environ(url)
         self._process: asyncio.subprocess.Process | None = None
 
@@ -76,11 +84,43 @@ class Receiver:
             self._process = None
             _, err = await process.communicate()
             raise ArchiveError(f"pg_receivewal: {programs.complaint(err)}")
-        slot = ("--slot", SLOT)
-        await programs.run(program, "--create-slot", "--if-not-exists", *slot, env=self._env)
-        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True, mode=0o700)
-        words = ("--directory", str(self._folder), "--no-loop", "--synchronous", "--status-interval=2", *slot)
+        await self.ask(TAKE_OVER)  # one of a process that was killed may hold the slot
+        await asyncio.to_thread(self.folder.mkdir, parents=True, exist_ok=True, mode=0o700)
+        words = ("--directory", str(self.folder), "--no-loop", "--synchronous", "--status-interval=2", "--slot", SLOT)
         self._process = await programs.start(program, *words, env=self._env)
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether it runs."""
+        return self._process is not None and self._process.returncode is None
+
+    async def ask(self, question: str) -> str:
+        """Ask the server by `psql`; raises `ArchiveError`."""
+        words = ("--no-psqlrc", "-At", "-c", question)
+        return (await programs.run(programs.find("psql"), *words, env=self._env)).decode().strip()
+
+    async def follows(self) -> bool:
+        """Tell whether what comes next follows on what is in the folder: the slot has kept it for us."""
+        status, _, oldest = (await self.ask(STATE)).partition("|")
+        newest = max((path.name[8:24] for path in await asyncio.to_thread(_files, self.folder)), default="")
+        return bool(status) and status != "lost" and newest >= oldest[8:24]
+
+    async def begin(self) -> None:
+        """Begin anew: with an empty folder, and a slot that keeps all from now on."""
+        if (await self.ask(STATE)).startswith("lost"):
+            await self.ask(FORGET)
+        if not await self.ask(STATE):
+            await self.ask(RESERVE)
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+
+    async def caught_up(self, position: str) -> bool:
+        """Tell whether it has fetched all up to a position of the log, which it may take a moment to."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CAUGHT_UP):
+                while await self.ask(POSITION % position) != "t":
+                    await asyncio.sleep(0.1)
+                return True
+        return False
 
     async def stop(self) -> None:
         """End it."""
@@ -122,13 +162,24 @@ class PostgresSource:
         """Fetch and send what the log has more of; raises `ArchiveError`."""
         async with self._one:
             await self._begin()
-            at = self._clock()
+            if not self._receiver.runs and not await self._receiver.follows():
+                await self._begin_anew()
             await self._receiver.tend()
+            at, position = self._clock(), await self._receiver.ask("SELECT pg_current_wal_flush_lsn()")
+            there = await self._receiver.caught_up(position)
             await self._send()
             if not self.base_at:
                 await self._take_base()
-            else:
+            elif there:
                 self.restorable_at = at
+
+    async def _begin_anew(self) -> None:
+        """Send what was received, and begin with a base backup again: the server has not kept what follows."""
+        if self.base_at:
+            log.error("backup.missed", reason="the replication slot has not kept the log: a base backup comes next")
+        await self._send()
+        await self._receiver.begin()
+        self.base_at, self._sent = 0.0, {}
 
     async def snapshot(self) -> Base:
         """Take a base backup now."""
@@ -157,9 +208,7 @@ class PostgresSource:
         """Learn which server it is, and what is in the bucket already."""
         if self._system:
             return
-        program = programs.find("psql")
-        asked = ("--no-psqlrc", "-At", "-c", "SELECT system_identifier FROM pg_control_system()")
-        system = (await programs.run(program, *asked, env=self._env)).decode().strip()
+        system = await self._receiver.ask("SELECT system_identifier FROM pg_control_system()")
         async for entry in self._bucket.list(f"pg-{system}/base"):
             if entry.path.partition("/manifest.json")[1]:
                 body = await asyncio.to_thread(self._seal.open, entry.path, await self._bucket.get(entry.path))
@@ -171,12 +220,15 @@ class PostgresSource:
     async def _send(self) -> None:
         """Send finished segments, which then go from here, and the one that is being written, if it has changed."""
         for path in sorted(await asyncio.to_thread(_files, self._folder / "wal")):
-            changed = (await asyncio.to_thread(path.stat)).st_mtime_ns
+            try:
+                changed = (await asyncio.to_thread(path.stat)).st_mtime_ns
+                body = await asyncio.to_thread(path.read_bytes)
+            except FileNotFoundError:
+                continue  # it has just been finished, and is there under its last name in the next round
             if self._sent.get(path.name) == changed:
                 continue
             ending = "" if path.suffix else ".wal"
             name = f"pg-{self._system}/wal/{path.name}{ending}{self._seal.suffix}"
-            body = await asyncio.to_thread(path.read_bytes)
             await self._bucket.put(name, await asyncio.to_thread(self._seal.close, name, body))
             if path.suffix:
                 self._sent = {path.name: changed}
@@ -185,10 +237,11 @@ class PostgresSource:
 
     async def _take_base(self) -> Base:
         """Have the server copied, and put the copy into the bucket in parts."""
-        at, target = self._clock(), self._folder / "base"
+        target = self._folder / "base"
         await asyncio.to_thread(shutil.rmtree, target, ignore_errors=True)
         words = ("-D", str(target), "-F", "tar", "-X", "fetch", "-c", "fast", "--no-password")
         await programs.run(programs.find("pg_basebackup"), *words, env=self._env)
+        at = self._clock()  # of its end: to a moment before that PostgreSQL does not restore from it
         try:
             with await asyncio.to_thread((target / "base.tar").open, "rb") as file:
                 first = await asyncio.to_thread(_first_segment, file)

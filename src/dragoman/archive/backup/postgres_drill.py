@@ -39,7 +39,7 @@ async def verify(bucket: Bucket, seal: Seal, watch: Watch = lambda _done, _all: 
     verified, copies = Verified(name=bucket.name), Copies([bucket], seal)
     found = await postgres_restore.find([bucket])
     total, done = len(found.bases) + len(found.segments), 0
-    first = ""
+    firsts: list[str] = []
     for _, path in sorted(found.bases.items()):
         try:
             base = read_base(path, await copies.read(path))
@@ -47,28 +47,28 @@ async def verify(bucket: Bucket, seal: Seal, watch: Watch = lambda _done, _all: 
                 await copies.read(part.path, part.checksum)
             verified.snapshots += 1
             verified.newest_at = max(verified.newest_at, base.at)
-            first = first or base.first
+            firsts.append(base.first[8:])
         except ArchiveError as error:
             verified.problems.append(str(error))
         watch(done := done + 1, total)
-    await _log(copies, found, first, verified)
+    await _log(copies, found, firsts, verified)
     watch(total, total)
     return verified
 
 
-async def _log(copies: Copies, found: Found, first: str, verified: Verified) -> None:
-    """Read the segments, and see that none is missing from the first base backup on."""
-    expected = first
+async def _log(copies: Copies, found: Found, firsts: list[str], verified: Verified) -> None:
+    """Read the segments, and see that none is missing from a base backup on up to the next one."""
+    first = expected = min(firsts, default="")
     for name in sorted(name for name in found.segments if not name.endswith(".history")):
         try:
             await copies.read(found.segments[name])
             verified.parts += 1
         except ArchiveError as error:
             verified.problems.append(str(error))
-        if first and name[8:] >= first[8:] and name[:8] == expected[:8] and name != expected:
-            verified.problems.append(f"the log has a gap: {expected} is missing")
-        if name[8:] >= first[8:]:
-            expected = following(name)
+        if first and name[8:] > expected and not any(expected < begun <= name[8:] for begun in firsts):
+            verified.problems.append(f"the log has a gap: {name[:8]}{expected} is missing")
+        if name[8:] >= expected:
+            expected = following(name)[8:]
     if not verified.problems:
         verified.newest_at = max(verified.newest_at, found.newest_at)
 

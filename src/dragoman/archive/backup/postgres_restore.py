@@ -1,7 +1,6 @@
 """Getting a PostgreSQL server's folder back: the base backup, and the log for the server to follow when it starts."""
 
 import asyncio
-import contextlib
 import datetime as dt
 import os
 import shutil
@@ -83,7 +82,8 @@ async def restore(copies: Copies, found: Found, folder: Path, at: float | None =
                 raise
             continue
         await _fetch_log(copies, found, base, folder / LOG)
-        await asyncio.to_thread(_configure, folder, at)
+        beyond = at is not None and at >= found.newest_at  # a target that the log does not reach is an error
+        await asyncio.to_thread(_configure, folder, None if beyond else at)
         return base
     raise ArchiveMissing("there is no base backup from before that moment")
 
@@ -124,9 +124,13 @@ async def _fetch_log(copies: Copies, found: Found, base: Base, folder: Path) -> 
     await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
     wanted = [name for name in sorted(found.segments) if name.endswith(".history") or name[8:] >= base.first[8:]]
     for name in wanted:
-        with contextlib.suppress(ArchiveMissing):
+        try:
             body = await copies.read(found.segments[name])
-            await asyncio.to_thread((folder / name).write_bytes, body)
+        except ArchiveMissing:
+            continue
+        except ArchiveDamaged:  # the copies have noted it
+            return
+        await asyncio.to_thread((folder / name).write_bytes, body)
 
 
 def _configure(folder: Path, at: float | None) -> None:

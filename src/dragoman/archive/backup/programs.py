@@ -46,7 +46,12 @@ def environ(url: str) -> dict[str, str]:
 async def run(*words: str, env: Mapping[str, str]) -> bytes:
     """Run a program to its end and return what it wrote; raises `ArchiveError` with its complaint."""
     process = await start(*words, env=env)
-    out, err = await process.communicate()
+    try:
+        out, err = await process.communicate()
+    finally:
+        if process.returncode is None:  # nobody waits for it any more
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise ArchiveError(f"{Path(words[0]).name}: {complaint(err)}")
     return out
