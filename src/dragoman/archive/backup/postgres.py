@@ -28,17 +28,17 @@ from dragoman.errors import ArchiveDamaged, ArchiveError
 
 PART: Final = 8 << 20
 SLOT: Final = "dragoman"
+SEGMENT: Final = 24
+"""Characters of a segment's name."""
 STOP: Final = 5.0
 """Seconds that the receiver has to end."""
-CAUGHT_UP: Final = 2.0
-"""Seconds that the receiver has to fetch what was written up to a moment; else the next round looks again."""
-POSITION: Final = f"SELECT restart_lsn >= '%s' FROM pg_replication_slots WHERE slot_name = '{SLOT}' AND active"
-RESERVE: Final = f"SELECT pg_create_physical_replication_slot('{SLOT}', true)"
-FORGET: Final = f"SELECT pg_drop_replication_slot('{SLOT}')"
-TAKE_OVER: Final = f"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{SLOT}'"
-STATE: Final = (
-    f"""SELECT wal_status, pg_walfile_name(restart_lsn) FROM pg_replication_slots WHERE slot_name = '{SLOT}'"""
-)
+CAUGHT_UP: Final = 20
+"""Times, 0.1 s apart, that it is asked whether the receiver has all up to a moment; else the next round asks again."""
+POSITION: Final = "SELECT restart_lsn >= '%s' FROM pg_replication_slots WHERE slot_name = 'dragoman' AND active"
+RESERVE: Final = "SELECT pg_create_physical_replication_slot('dragoman', true)"
+FORGET: Final = "SELECT pg_drop_replication_slot('dragoman')"
+TAKE_OVER: Final = "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'dragoman'"
+STATE: Final = "SELECT wal_status, pg_walfile_name(restart_lsn) FROM pg_replication_slots WHERE slot_name = 'dragoman'"
 
 log = telemetry.logger("backup")
 
@@ -115,11 +115,10 @@ class Receiver:
 
     async def caught_up(self, position: str) -> bool:
         """Tell whether it has fetched all up to a position of the log, which it may take a moment to."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CAUGHT_UP):
-                while await self.ask(POSITION % position) != "t":
-                    await asyncio.sleep(0.1)
+        for _ in range(CAUGHT_UP):
+            if await self.ask(POSITION % position) == "t":
                 return True
+            await asyncio.sleep(0.1)
         return False
 
     async def stop(self) -> None:
@@ -219,20 +218,24 @@ class PostgresSource:
 
     async def _send(self) -> None:
         """Send finished segments, which then go from here, and the one that is being written, if it has changed."""
-        for path in sorted(await asyncio.to_thread(_files, self._folder / "wal")):
+        paths = sorted(await asyncio.to_thread(_files, self._folder / "wal"))
+        last = max((path.name for path in paths if len(path.name) >= SEGMENT), default="")
+        self._sent = {path.name: self._sent[path.name] for path in paths if path.name in self._sent}
+        for path in paths:
             try:
                 changed = (await asyncio.to_thread(path.stat)).st_mtime_ns
                 body = await asyncio.to_thread(path.read_bytes)
             except FileNotFoundError:
                 continue  # it has just been finished, and is there under its last name in the next round
+            done = not path.suffix and path.name != last  # the newest stays: the receiver goes on after it
             if self._sent.get(path.name) == changed:
+                await asyncio.to_thread(path.unlink, missing_ok=True) if done else None
                 continue
             ending = "" if path.suffix else ".wal"
             name = f"pg-{self._system}/wal/{path.name}{ending}{self._seal.suffix}"
             await self._bucket.put(name, await asyncio.to_thread(self._seal.close, name, body))
-            if path.suffix:
-                self._sent = {path.name: changed}
-            else:
+            self._sent[path.name] = changed
+            if done:
                 await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def _take_base(self) -> Base:
