@@ -111,3 +111,8 @@ async def test_two_bots_in_one_place_do_not_delete_what_the_other_still_writes(b
     await prune(Aged(bot.bucket, at), bot.clock(), 14 * 86_400)
     await other.store.close()
     assert await bot.bucket.size(young) is not None
+
+
+async def test_in_an_empty_place_there_is_nothing_to_forget(tmp_path: Path) -> None:
+    bucket = Bucket.open(config.Bucket(url="kept"), tmp_path, "", "backup")
+    assert await prune(bucket, 1e10, 1.0) == 0

@@ -1,5 +1,6 @@
 """Forgetting: what is not needed to restore any moment of the last days is deleted."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Final
 
@@ -28,7 +29,7 @@ async def prune(bucket: Bucket, now: float, seconds: float) -> int:
 def _outdated(entries: dict[str, list[Entry]], now: float, before: float) -> Iterator[str]:
     """Find what is not needed any more, manifests first: a snapshot that is being deleted must not look whole."""
     names = sorted(entries)
-    for name, after in zip(names, [*names[1:], ""], strict=True):
+    for name, after in itertools.zip_longest(names, names[1:], fillvalue=""):
         manifests = {layout.sequence_of(entry.path): entry.at for entry in entries[name] if MANIFEST in entry.path}
         successor = min((entry.at for entry in entries.get(after, ()) if MANIFEST in entry.path), default=now)
         base = max((number for number, at in manifests.items() if at <= before), default=None)
