@@ -54,8 +54,10 @@ COMMANDS = (
     ("restore",),
     ("conformance",),
     ("bench",),
-    ("remind",),
-    ("remind", "parse"),
+    ("user",),
+    *(("user", name) for name in ("find", "export", "erase", "hold", "release", "holds")),
+    ("archive",),
+    *(("archive", name) for name in ("status", "verify")),
     ("version",),
 )
 

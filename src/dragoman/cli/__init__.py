@@ -40,25 +40,8 @@ def commands() -> typer.Typer:
         version,
     )
 
-    for module in (
-        run,
-        chat,
-        doctor,
-        health,
-        tasks,
-        broadcast,
-        user,
-        archive,
-        config,
-        mend,
-        install,
-        remind,
-        store,
-        backup,
-        conformance,
-        bench,
-        version,
-    ):
+    daily = (run, chat, doctor, health, tasks, broadcast, user, archive, config, mend)
+    for module in (*daily, install, remind, store, backup, conformance, bench, version):
         module.register(app)
     return app
 
