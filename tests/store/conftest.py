@@ -95,7 +95,7 @@ class PostgresSchema:
         return await PostgresStore.open(url, clock, given=clock)
 
     async def hold(self, restoration: Restoration) -> Held:
-        return await postgres.restored.hold(f"{self.url}?search_path={self.schema}", restoration)
+        return await postgres.restored.hold(f"{self.url}?search_path={self.schema}", restoration, alone=False)
 
     async def rows(self, table: str) -> Sequence[Sequence[Any]]:
         connection = await asyncpg.connect(f"{self.url}?search_path={self.schema}")

@@ -193,7 +193,7 @@ async def drill_postgres(installation: Installation, proof: Proof | None, bucket
         async with postgres_drill.restored(copies, user, database) as (plain_url, base):
             url = _same_schema(plain_url, named.query)
             rows, size = await held.measure(url)
-            await held.hold(url, Restoration(since=base.at, until=time.time()))
+            await held.hold(url, Restoration(since=base.at, until=time.time()), alone=False)
             await _start(installation, folder, {"DRAGOMAN_STORE": url})
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -11,7 +11,7 @@ from dragoman import telemetry
 from dragoman.archive.backup.layout import Manifest
 from dragoman.archive.backup.mirror import Mirror
 from dragoman.archive.bucket import Bucket
-from dragoman.errors import DragomanError
+from dragoman.errors import ArchiveAway, DragomanError
 
 if TYPE_CHECKING:
     from dragoman.archive.backup.postgres import Base
@@ -167,7 +167,12 @@ class Keeper:
 
     async def _forget(self) -> None:
         for bucket in self._buckets:
-            await self._prune(bucket, self._clock(), self._rhythm.days * DAY)
+            try:
+                await self._prune(bucket, self._clock(), self._rhythm.days * DAY)
+            except ArchiveAway as refusal:
+                if bucket is self._buckets[0]:
+                    raise
+                log.info("backup.kept", reason=str(refusal))  # we may have no right to delete there
 
     async def _drill_if_due(self) -> None:
         """Hold a drill when the last one that succeeded is too long ago; a failure is tried again in an hour."""

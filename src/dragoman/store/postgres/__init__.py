@@ -46,8 +46,6 @@ STOP: Final = 5.0
 """Seconds that what is under way gets when the store is closed."""
 COUNT: Final = 1.0
 """Seconds between two counts of what waits."""
-ALIVE: Final = 15.0
-"""Seconds after its last beat at which a replica counts as gone."""
 
 
 def _names(endings: Sequence[inbox.Ending]) -> list[str]:
@@ -164,7 +162,7 @@ class PostgresStore:
         """Say that this replica lives; returns how many do."""
         await self._pool.rows("beat", name=self.owner, roles=roles)
         await self.timers.compare()
-        alive = len(await self._pool.rows("replicas", alive=ALIVE))
+        alive = len(await self._pool.rows("replicas", alive=upkeep.ALIVE))
         if self._bell is not None:
             self._bell.alone = alive <= 1
         return alive

@@ -4,9 +4,11 @@ import functools
 
 import msgspec
 
+from dragoman.errors import StoreLocked
 from dragoman.store.copying.tables import TABLES, Table
 from dragoman.store.postgres import opening
 from dragoman.store.postgres.pool import Pool, Session
+from dragoman.store.postgres.upkeep import ALIVE
 from dragoman.store.restored import NAME, UNSURE, Held, Restoration, until_of
 from dragoman.store.stored import RESTORED
 
@@ -16,11 +18,17 @@ async def until(pool: Pool) -> float:
     return until_of(await pool.one("get_kept", name=NAME) or "")
 
 
-async def hold(url: str, restoration: Restoration) -> Held:
-    """Bring a restored database's schema up, and set aside what waits in it; raises `StoreError`."""
+async def hold(url: str, restoration: Restoration, *, alone: bool = True) -> Held:
+    """Bring a restored database's schema up, and set aside what waits in it; raises `StoreError`.
+
+    `alone`: refuse a database on which a replica was seen lately, as one that lives (`StoreLocked`).
+    """
     pool = await Pool.open(url, 1, "dragoman restore", None)
     try:
         await opening.migrate(pool)
+        seen = await pool.rows("seen_lately", alive=ALIVE) if alone else ()
+        if seen:
+            raise StoreLocked(f"a service runs on it ({seen[0][0]}); stop it, and wait {ALIVE:.0f} seconds")
         return await pool.transact(lambda session: _hold(session, restoration))
     finally:
         await pool.close()

@@ -1,5 +1,8 @@
 -- After a restore, by name: nothing that waits is done by itself.
 
+-- name: seen_lately
+SELECT name FROM replica WHERE seen_at > moment(NULL) - :alive LIMIT 1;
+
 -- name: hold_deliveries
 WITH held AS (
     UPDATE outbox SET state = 'parked', fence = fence + 1, taker = '', until = NULL, settled_at = moment(:now),

@@ -11,6 +11,8 @@ from dragoman.store.postgres.inbox import plain, short
 from dragoman.store.postgres.pool import Pool, Session
 from dragoman.store.stored import encode, number_of
 
+ALIVE: Final = 15.0
+"""Seconds after its last beat at which a replica counts as gone."""
 BATCH: Final = 500
 """Rows that one pruning transaction looks at: small, so that messages never wait for it."""
 AGED: Final = ("delete_once", "delete_payloads", "delete_told")
