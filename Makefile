@@ -47,8 +47,16 @@ format: develop ## Format the code and write the generated reference
 budget: ## Measure the install's size, the first page's time and the idle memory against the budgets
 	$(PYTHON) benchmarks/budget.py
 
-bench: install ## Measure replies a second and latency (make bench ARGS="--rate 500")
-	$(BIN)/dragoman bench $(ARGS)
+build/bench/.ready: requirements/bench.txt
+	$(PYTHON) -m venv build/bench/venv
+	build/bench/venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/bench.txt
+	@touch $@
+
+bench: install build/bench/.ready ## Measure beside a naive handler and slack-bolt (make bench ARGS="profile")
+	$(BIN)/python -m benchmarks.compare $(ARGS)
+
+bench-quick: install build/bench/.ready ## The same in under two minutes; fails when a ratio is twice worse than recorded
+	$(BIN)/python -m benchmarks.compare quick
 
 faults: develop ## Hurt the service in some thirty ways and judge what came of it (make faults ARGS="--only partition")
 	$(BIN)/python -m tests.faults $(ARGS)
@@ -69,6 +77,8 @@ lock: develop ## Lock the dependencies again, with hashes
 	$(BIN)/uv pip compile pyproject.toml $(IMAGE_EXTRAS:%=--extra %) -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/image.txt
 	$(BIN)/uv pip compile requirements/image-build.in -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/image-build.txt
 	$(BIN)/uv pip compile requirements/image-test.in --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/image-test.txt
+
+	$(BIN)/uv pip compile requirements/bench.in -c requirements/base.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements/bench.txt
 
 wheel: develop ## Build the wheel into dist/
 	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist .

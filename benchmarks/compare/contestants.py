@@ -1,0 +1,62 @@
+"""Who takes part: our service, the naive handler and slack-bolt, each as the command that starts it."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.compare import workload
+from benchmarks.compare.processes import Command, free_port
+
+from dragoman.testing.process import configuration
+
+ROOT: Final = Path(__file__).parents[2]
+OTHERS: Final = ROOT / "build" / "bench" / "venv" / "bin" / "python"
+"""Their own environment: `make bench` makes it from requirements/bench.txt."""
+UNLIMITED: Final = 1_000_000.0
+NAMES: Final = ("dragoman", "naive", "slack-bolt")
+READY: Final[Mapping[str, str]] = {"dragoman": "/health/ready", "naive": "/none", "slack-bolt": "/none"}
+"""Where a contestant answers a GET as soon as it takes messages."""
+
+
+def commands(name: str, folder: Path, port: int, base: str, store: str = "") -> Sequence[Command]:
+    """Return the commands of a contestant; on PostgreSQL ours is two processes, a gateway and an engine."""
+    if name == "dragoman":
+        return _ours(folder, port, base, store)
+    module = "naive" if name == "naive" else "bolt"
+    options = ["--host", "127.0.0.1", "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
+    quiet = ["--no-access-log", "--log-level", "warning", "--app-dir", str(Path(__file__).parent)]
+    environ = {
+        "SLACK_SIGNING_SECRET": workload.SIGNING_SECRET,
+        "SLACK_BOT_TOKEN": workload.BOT_TOKEN,
+        "SLACK_API_BASE": base,
+    }
+    arguments = [str(OTHERS), "-m", "uvicorn", f"{module}:app", *options, *quiet]
+    return [Command(arguments=arguments, environ=environ)]
+
+
+def account(base: str) -> dict[str, object]:
+    """Return the settings of the account: Slack's own limits are lifted, to measure the bot and not the platform."""
+    return {
+        "platform": "slack",
+        "signing_secret": workload.SIGNING_SECRET,
+        "bot_token": workload.BOT_TOKEN,
+        "bot_user_id": workload.BOT,
+        "bot_id": workload.BOT_ID,
+        "api_base": base,
+        "sends_per_second": UNLIMITED,
+        "messages_per_minute": 0,
+    }
+
+
+def _ours(folder: Path, port: int, base: str, store: str) -> Sequence[Command]:
+    settings = {"plugins": ["echo"], **({"store": store} if store else {})}
+    config = folder / "dragoman.toml"
+    config.write_text(configuration({"bench": account(base)}, **settings), encoding="utf-8")
+    run = [sys.executable, "-m", "dragoman", "run", "--data", str(folder), "--config", str(config)]
+    if not store:
+        return [Command(arguments=[*run, "--port", str(port)])]
+    return [
+        Command(arguments=[*run, "--role", "gateway", "--port", str(port)]),
+        Command(arguments=[*run, "--role", "engine", "--port", str(free_port())]),
+    ]
