@@ -6,13 +6,14 @@
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import uvloop
-from benchmarks.compare import chart, contestants, profile, regression, report, rounds
+from benchmarks.compare import chart, contestants, database, measures, profile, regression, report, rounds
+from benchmarks.compare.contestants import Setup
 from benchmarks.compare.rounds import Plan
 
 RESULTS: Final = contestants.ROOT / "benchmarks" / "results"
@@ -20,10 +21,10 @@ RECORDED: Final = RESULTS / "recorded.json"
 QUICK: Final = Plan(rounds=3, seconds=1.5, warm_up=1.0)
 
 
-def compared(plan: Plan) -> dict[str, Any]:
+async def compared(plan: Plan) -> dict[str, Any]:
     """Play a comparison and print its table."""
     machine = report.machine()
-    found = uvloop.run(rounds.compare(plan, print))
+    found = await rounds.compare(plan, print)
     machine["load_after"] = round(os.getloadavg()[0], 2)
     result = report.result(plan, found, machine)
     print(report.table(result))
@@ -48,46 +49,69 @@ def rounded(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def compare(options: argparse.Namespace) -> int:
+async def compare(options: argparse.Namespace) -> int:
     """Compare at length."""
-    plan = Plan(rounds=options.rounds, seconds=options.seconds, store=options.postgres)
-    name = "recorded" if options.record else "latest"
-    write(compared(plan), RESULTS, f"{name}-postgres" if options.postgres else name)
+    async with database.schema(options.postgres) as url:
+        result = await compared(Plan(rounds=options.rounds, seconds=options.seconds, setup=Setup(store=url)))
+    kind = "recorded" if options.record else "latest"
+    write(result, RESULTS, f"{kind}-postgres" if options.postgres else kind)
     return 0
 
 
-def quick(_options: argparse.Namespace) -> int:
+async def quick(_options: argparse.Namespace) -> int:
     """Compare in less than two minutes; fails on a gross regression."""
-    result = compared(QUICK)
+    recorded = msgspec.json.decode(RECORDED.read_bytes())
+    result = await compared(QUICK)
     write(result, rounds.FOLDER, "quick")
-    said = regression.found(result, msgspec.json.decode(RECORDED.read_bytes()))
+    said = regression.found(result, recorded)
     print("\n".join(said) if said else "no ratio is more than twice worse than the recorded one")
     return 1 if said else 0
 
 
-def profiled(options: argparse.Namespace) -> int:
+async def profiled(options: argparse.Namespace) -> int:
     """Print where the CPU time of a message goes."""
-    print(uvloop.run(profile.measure(options.seconds)).words())
+    print((await profile.measure(options.seconds)).words())
     return 0
 
 
-MEASURES: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
+Measure = Callable[[int, str], Awaitable[list[str]]]
+COMPARISONS: Final[Mapping[str, Callable[[argparse.Namespace], Coroutine[Any, Any, int]]]] = {
     "compare": compare,
     "quick": quick,
     "profile": profiled,
 }
+MEASURES: Final[Mapping[str, tuple[Measure, int]]] = {
+    "start": (measures.start, 0),
+    "help": (measures.help_time, 0),
+    "idle": (measures.idle, 10_000),
+    "accounts": (measures.accounts, 1000),
+    "conversations": (measures.conversations, 1_000_000),
+    "long": (measures.long, 16_000),
+    "route": (measures.route, 20),
+}
+"""The other measures, and how many of what they are about."""
+
+
+async def measured(options: argparse.Namespace) -> int:
+    """Print what another measure found."""
+    measure, usual = MEASURES[options.measure]
+    print(f"load average {os.getloadavg()[0]:.1f}")
+    print("\n".join(await measure(options.count or usual, options.postgres)))
+    return 0
 
 
 def main() -> int:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(prog="benchmarks.compare", description="Measure beside others, and by stages.")
-    parser.add_argument("measure", choices=MEASURES, nargs="?", default="compare")
+    parser.add_argument("measure", choices=[*COMPARISONS, *MEASURES], nargs="?", default="compare")
     parser.add_argument("--rounds", type=int, default=5, help="Rounds of a comparison (5).")
-    parser.add_argument("--seconds", type=float, default=5.0, help="Seconds of each phase (5).")
+    parser.add_argument("--seconds", type=float, default=5.0, help="Seconds of each phase, or of the profile (5).")
+    parser.add_argument("--count", type=int, default=0, help="How many chats, accounts, conversations, characters ...")
     parser.add_argument("--postgres", default="", metavar="URL", help="Ours on PostgreSQL, as a gateway and an engine.")
     parser.add_argument("--record", action="store_true", help="Write the results that are compared with later.")
     options = parser.parse_args()
-    return MEASURES[options.measure](options)
+    run = COMPARISONS.get(options.measure, measured)
+    return uvloop.run(run(options))
 
 
 if __name__ == "__main__":

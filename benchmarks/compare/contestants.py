@@ -1,5 +1,6 @@
 """Who takes part: our service, the naive handler and slack-bolt, each as the command that starts it."""
 
+import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,10 +20,26 @@ READY: Final[Mapping[str, str]] = {"dragoman": "/health/ready", "naive": "/none"
 """Where a contestant answers a GET as soon as it takes messages."""
 
 
-def commands(name: str, folder: Path, port: int, base: str, store: str = "") -> Sequence[Command]:
-    """Return the commands of a contestant; on PostgreSQL ours is two processes, a gateway and an engine."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What is different about ours in some measure; the others have nothing to set."""
+
+    store: str = ""
+    """A PostgreSQL database, on which ours is a gateway and an engine; empty: one process on one SQLite file."""
+    accounts: int = 1
+    plugins: Sequence[str] = ("echo",)
+    tables: str = ""
+    """More tables of the configuration."""
+
+
+PLAIN: Final = Setup()
+"""The embedded default."""
+
+
+def commands(name: str, folder: Path, port: int, base: str, setup: Setup) -> Sequence[Command]:
+    """Return the commands of a contestant."""
     if name == "dragoman":
-        return _ours(folder, port, base, store)
+        return _ours(folder, port, base, setup)
     module = "naive" if name == "naive" else "bolt"
     options = ["--host", "127.0.0.1", "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
     quiet = ["--no-access-log", "--log-level", "warning", "--app-dir", str(Path(__file__).parent)]
@@ -49,12 +66,13 @@ def account(base: str) -> dict[str, object]:
     }
 
 
-def _ours(folder: Path, port: int, base: str, store: str) -> Sequence[Command]:
-    settings = {"plugins": ["echo"], **({"store": store} if store else {})}
+def _ours(folder: Path, port: int, base: str, setup: Setup) -> Sequence[Command]:
+    settings = {"plugins": setup.plugins, **({"store": setup.store} if setup.store else {})}
+    accounts = {workload.account(number): account(base) for number in range(setup.accounts)}
     config = folder / "dragoman.toml"
-    config.write_text(configuration({"bench": account(base)}, **settings), encoding="utf-8")
+    config.write_text(configuration(accounts, **settings) + setup.tables, encoding="utf-8")
     run = [sys.executable, "-m", "dragoman", "run", "--data", str(folder), "--config", str(config)]
-    if not store:
+    if not setup.store:
         return [Command(arguments=[*run, "--port", str(port)])]
     return [
         Command(arguments=[*run, "--role", "gateway", "--port", str(port)]),

@@ -16,6 +16,8 @@ from benchmarks.compare.workload import Message
 
 AGAIN: Final = 0.1
 """Seconds until an unacknowledged message is sent again."""
+STRIDE: Final = 7919
+"""A prime: conversations take their turns in an order that is not that of their numbers, and none is left out."""
 CONNECTIONS: Final = 256
 """The most connections that an open loop opens."""
 
@@ -31,6 +33,8 @@ class Phase:
     in_flight: int = 64
     settle: float = 15.0
     """Seconds for which the last replies are waited for."""
+    accounts: int = 1
+    """Accounts that the conversations are spread over."""
     padding: str = ""
     """Text that makes the messages longer."""
 
@@ -50,7 +54,7 @@ class _Connection(asyncio.Protocol):
     def post(self, message: Message) -> None:
         """Send a message's request."""
         self.message = message
-        self._transport.write(workload.signed(message.body))
+        self._transport.write(workload.signed(message))
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -128,10 +132,13 @@ class Load:
             self._new(intended)
 
     def _new(self, intended: float) -> None:
-        conversation = len(self.messages) % self._phase.conversations
+        phase = self._phase
+        conversation = len(self.messages) * STRIDE % phase.conversations
         self._numbers[conversation] += 1
         number = self._numbers[conversation]
-        message = workload.message(self._phase.name, conversation, number, intended, self._phase.padding)
+        message = workload.message(
+            phase.name, conversation, number, intended, accounts=phase.accounts, padding=phase.padding
+        )
         self.messages[message.text] = message
         lane = self._lanes[conversation]
         lane.append(message)

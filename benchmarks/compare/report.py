@@ -56,7 +56,7 @@ def result(plan: Plan, found: Mapping[str, list[Figures]], machine: Mapping[str,
         "plan": {
             "rounds": plan.rounds,
             "seconds": plan.seconds,
-            "store": "postgresql, gateway and engine" if plan.store else "sqlite, one process",
+            "store": "postgresql, gateway and engine" if plan.setup.store else "sqlite, one process",
         },
         "medians": {name: summary(rounds) for name, rounds in found.items()},
         "ratios": {name: ratios(found[OURS], found[name]) for name in others} if OURS in found else {},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.compare import contestants, oracle, processes, stub
+from benchmarks.compare.contestants import Setup
 from benchmarks.compare.load import Load, Phase
 
 FOLDER: Final = contestants.ROOT / "build" / "bench"
@@ -28,8 +29,7 @@ class Plan:
     """Of each phase."""
     warm_up: float = 2.0
     names: Sequence[str] = contestants.NAMES
-    store: str = ""
-    """A PostgreSQL database for ours; empty: SQLite in one process."""
+    setup: Setup = contestants.PLAIN
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,17 +42,19 @@ class Bout:
 
 
 @contextlib.asynccontextmanager
-async def started(name: str, store: str = "") -> AsyncIterator[Bout]:
-    """Start a contestant on a new data folder, beside the stub."""
+async def started(name: str, setup: Setup = contestants.PLAIN, folder: Path | None = None) -> AsyncIterator[Bout]:
+    """Start a contestant beside the stub, on a new data folder unless one is given."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     os.sched_setaffinity(0, processes.LOAD_CORES)
-    port = processes.free_port()
-    load = Load(port)
-    with tempfile.TemporaryDirectory(dir=FOLDER, prefix="run-") as place:
-        folder = Path(place)
+    port, cores = processes.free_port(), processes.SERVER_CORES
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=FOLDER, prefix="run-")))
+        load = Load(port)
         async with stub.serving(load.said) as base:
-            commands = contestants.commands(name, folder, port, base, store)
-            async with processes.running(commands, folder) as pids:
+            commands = contestants.commands(name, folder, port, base, setup)
+            cores = frozenset(processes.CORES[:2]) if len(commands) > 1 else cores
+            async with processes.running(commands, folder, cores) as pids:
                 await processes.ready(port, contestants.READY[name], pids, folder / "server.log")
                 yield Bout(load=load, pids=pids, port=port)
                 load.close()
@@ -63,7 +65,7 @@ async def compare(plan: Plan, tell: Callable[[str], None]) -> dict[str, list[Fig
     found: dict[str, list[Figures]] = {name: [] for name in plan.names}
     for number in range(1, plan.rounds + 1):
         for name in plan.names:
-            async with started(name, plan.store if name == "dragoman" else "") as bout:
+            async with started(name, plan.setup) as bout:
                 figures = await play(bout, plan)
             found[name].append(figures)
             tell(f"round {number} of {plan.rounds}: {name} {figures['replies_per_second']:,.0f} replies/s")
@@ -76,7 +78,7 @@ async def play(bout: Bout, plan: Plan) -> Figures:
     gc.disable()  # the load's own pauses are no latency of the server's
     try:
         await bout.load.play(Phase(name="warm", seconds=plan.warm_up, conversations=1000))
-        figures = await _throughput(bout, plan.seconds)
+        figures = await throughput(bout, Phase(name="flight", seconds=plan.seconds, conversations=1000))
         for rate in LATENCY_RATES:
             figures |= _sum(figures, await _latency(bout, rate, plan.seconds))
         return figures | _sum(figures, await _crowd(bout, plan.seconds / 2))
@@ -84,10 +86,10 @@ async def play(bout: Bout, plan: Plan) -> Figures:
         gc.enable()
 
 
-async def _throughput(bout: Bout, seconds: float) -> Figures:
-    """64 in flight, of 1,000 conversations."""
+async def throughput(bout: Bout, phase: Phase) -> Figures:
+    """Play a phase; returns replies a second, and CPU time per message of the server and of the load."""
     before, own = processes.cpu_seconds(bout.pids), time.process_time()
-    lasted = await bout.load.play(Phase(name="flight", seconds=seconds, conversations=1000))
+    lasted = await bout.load.play(phase)
     answered = max(1, len(bout.load.order))
     return {
         "replies_per_second": len(bout.load.order) / max(lasted, 0.001),

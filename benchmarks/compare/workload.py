@@ -16,7 +16,6 @@ TEAM: Final = "T0BENCH"
 BOT: Final = "U0BENCHBOT"
 BOT_ID: Final = "B0BENCH"
 APP: Final = "A0BENCH"
-PATH: Final = "/hooks/bench"
 REPLY: Final = "echo: "
 
 _BODY: Final = (
@@ -31,7 +30,7 @@ _BODY: Final = (
     '"is_enterprise_install":false}],"is_ext_shared_channel":false,"event_context":"4-bench-%(number)d"}'
 )
 _HEAD: Final = (
-    "POST " + PATH + " HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Slackbot 1.0 (+https://api.slack.com/robots)\r\n"
+    "POST /hooks/%s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Slackbot 1.0 (+https://api.slack.com/robots)\r\n"
     "Accept-Encoding: gzip,deflate\r\nAccept: */*\r\nX-Slack-Signature: v0=%s\r\nX-Slack-Request-Timestamp: %d\r\n"
     "Content-Length: %d\r\nContent-Type: application/json\r\n\r\n"
 )
@@ -47,6 +46,7 @@ class Message:
     conversation: int
     number: int
     intended: float
+    account: str
     body: bytes
     taken: float = 0.0
     """When the webhook was acknowledged."""
@@ -56,7 +56,14 @@ class Message:
     answers: int = 0
 
 
-def message(phase: str, conversation: int, number: int, intended: float, padding: str = "") -> Message:
+def account(number: int) -> str:
+    """Name an account, and its hook."""
+    return f"bench{number}" if number else "bench"
+
+
+def message(
+    phase: str, conversation: int, number: int, intended: float, *, accounts: int = 1, padding: str = ""
+) -> Message:
     """Write the n-th message of a conversation; `padding` makes it longer."""
     text = f"{phase} c{conversation} n{number}{padding}"
     serial, seconds = next(_numbers), int(time.time())
@@ -67,12 +74,18 @@ def message(phase: str, conversation: int, number: int, intended: float, padding
         "second": seconds,
         "ts": f"{seconds}.{serial % 1_000_000:06d}",
     }
-    body = (_BODY % facts).encode()
-    return Message(text=text, conversation=conversation, number=number, intended=intended, body=body)
+    return Message(
+        text=text,
+        conversation=conversation,
+        number=number,
+        intended=intended,
+        account=account(conversation % accounts),
+        body=(_BODY % facts).encode(),
+    )
 
 
-def signed(body: bytes) -> bytes:
+def signed(message: Message) -> bytes:
     """Return the request with the present time and the signature over both."""
-    now = int(time.time())
+    now, body = int(time.time()), message.body
     proof = hmac.digest(SIGNING_SECRET.encode(), b"v0:%d:%s" % (now, body), hashlib.sha256).hex()
-    return (_HEAD % (proof, now, len(body))).encode() + body
+    return (_HEAD % (message.account, proof, now, len(body))).encode() + body

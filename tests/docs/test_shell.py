@@ -131,13 +131,16 @@ async def start(desk: Desk, _: list[str]) -> None:
 
 
 async def target(desk: Desk, found: list[str]) -> None:
-    """Let make say what it would do, and read the words of a command of ours."""
+    """Let make say what it would do, and read the words of a command of ours, or of the comparison."""
     words = shlex.split(found[0])
     code, out = await desk.run("make", "--dry-run", "--always-make", *words, folder=desk.root)
     assert code == 0, out
     for line in out.splitlines():
         if line.startswith(".venv/bin/dragoman"):
             desk.understood(shlex.split(line)[1:])
+        elif line.startswith(".venv/bin/python -m benchmarks"):
+            code, out = await desk.run(sys.executable, *shlex.split(line)[1:], "--help", folder=desk.root)
+            assert code == 0, out
 
 
 async def program(desk: Desk, found: list[str]) -> None:

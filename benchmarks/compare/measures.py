@@ -1,0 +1,135 @@
+"""The measures beside the comparison: each starts what it needs, and says what it found in a line or two."""
+
+import asyncio
+import dataclasses
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from benchmarks.compare import contestants, database, oracle, processes, sockets, stored
+from benchmarks.compare.contestants import Setup
+from benchmarks.compare.load import Phase
+from benchmarks.compare.rounds import FOLDER, Bout, Figures, started, throughput
+
+TIMES: Final = 5
+ONE: Final = Phase(name="one", seconds=0, conversations=1, in_flight=1, settle=60)
+DECOY: Final = """
+from dragoman import Plugin, Turn
+
+plugin = Plugin("{name}")
+
+
+@plugin.command("{name}")
+async def command(turn: Turn) -> None:
+    turn.say("never")
+"""
+"""A plugin whose filter is asked about every message, and which takes none of them."""
+
+
+async def start(_count: int, _postgres: str) -> list[str]:
+    """Measure from the start of the process until the first message was answered, beside the others."""
+    lines = []
+    for name in contestants.NAMES:
+        times = []
+        for _ in range(TIMES):
+            began = time.monotonic()
+            async with started(name) as bout:
+                await bout.load.play(ONE)
+                times.append(bout.load.order[0].answered - began)
+        lines.append(f"start to first answer: {name} {_spread(times)}")
+    return lines
+
+
+async def help_time(_count: int, _postgres: str) -> list[str]:
+    """Measure `dragoman --help`."""
+    return [f"--help: {_spread([await asyncio.to_thread(_help) for _ in range(TIMES)])}"]
+
+
+def _help() -> float:
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-m", "dragoman", "--help"], check=True, capture_output=True)
+    return time.monotonic() - began
+
+
+def _spread(times: list[float]) -> str:
+    return f"{statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f})"
+
+
+async def idle(count: int, _postgres: str) -> list[str]:
+    """Measure open chats in which nobody writes."""
+    return [await sockets.idle(count)]
+
+
+async def accounts(count: int, _postgres: str) -> list[str]:
+    """Measure one process with one account, and with many that all get messages."""
+    return [await _beside(f"{many} accounts", Setup(accounts=many), accounts=many) for many in (1, count)]
+
+
+async def long(count: int, _postgres: str) -> list[str]:
+    """Measure texts of growing length, to the one given: the cost of a character must not grow."""
+    lines = []
+    for length in (0, count // 4, count // 2, count):
+        padding = (" lorem ipsum dolor *sit* amet" * (length // 28 + 1))[:length].rstrip()
+        lines.append(await _beside(f"texts of {length} characters", contestants.PLAIN, padding=padding))
+    return lines
+
+
+async def route(count: int, _postgres: str) -> list[str]:
+    """Measure a route in which so many plugins are asked before the one that answers."""
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        names = [f"decoy{number}" for number in range(count)]
+        tables = ""
+        for name in names:
+            file = Path(folder) / f"{name}.py"
+            file.write_text(DECOY.format(name=name), encoding="utf-8")
+            tables += f'[plugin.{name}]\nuse = "{file}"\n'
+        many = Setup(plugins=(*names, "echo"), tables=tables)
+        return [
+            await _beside("1 plugin", contestants.PLAIN),
+            await _beside(f"{count + 1} plugins", many),
+        ]
+
+
+async def conversations(count: int, postgres: str) -> list[str]:
+    """Measure a store with a thousand answered conversations, and with many, of which any may be spoken to."""
+    lines = []
+    for many in (1000, count):
+        async with database.schema(postgres) as url:
+            with tempfile.TemporaryDirectory(dir=FOLDER) as place:
+                folder, setup = Path(place), Setup(store=url)
+                async with started("dragoman", setup, folder) as bout:
+                    await bout.load.play(ONE)
+                await _fill(folder, url, many)
+                async with started("dragoman", setup, folder) as bout:
+                    lines.append(_line(f"{many} stored conversations", bout, await _measured(bout, many)))
+    return lines
+
+
+async def _fill(folder: Path, url: str, count: int) -> None:
+    if url:
+        await stored.fill_schema(url, count)
+    else:
+        await asyncio.to_thread(stored.fill_file, folder / "dragoman.db", count)
+
+
+async def _beside(title: str, setup: Setup, *, accounts: int = 1, padding: str = "") -> str:
+    async with started("dragoman", setup) as bout:
+        return _line(title, bout, await _measured(bout, 1000, accounts, padding))
+
+
+async def _measured(bout: Bout, conversations: int, accounts: int = 1, padding: str = "") -> Figures:
+    phase = Phase(name="warm", seconds=2, conversations=conversations, accounts=accounts, padding=padding)
+    await bout.load.play(phase)
+    figures = await throughput(bout, dataclasses.replace(phase, name="flight", seconds=5))
+    return figures | {"p50_ms": oracle.quantile(oracle.latencies(bout.load.order), 0.5) * 1000}
+
+
+def _line(title: str, bout: Bout, figures: Figures) -> str:
+    memory = processes.resident_bytes(bout.pids) / 1e6
+    speed = f"{figures['replies_per_second']:,.0f} replies/s, {figures['cpu_us']:.0f} us of CPU each"
+    wrong = sum(figures[name] for name in ("lost", "duplicates", "inversions"))
+    return f"{title}: {speed}, p50 {figures['p50_ms']:.1f} ms, {memory:.0f} MB" + (f", {wrong:.0f} WRONG" * bool(wrong))
