@@ -88,6 +88,8 @@ class Load:
         self._lanes: dict[int, deque[Message]] = defaultdict(deque)
         self._most = CONNECTIONS
         self._closed = False
+        self.wrong: list[str] = []
+        """Messages that had no reply, or more than one, in all phases."""
         self._begin(Phase(name="none", seconds=0, conversations=1))
 
     def _begin(self, phase: Phase) -> None:
@@ -97,7 +99,7 @@ class Load:
         """Messages as their first replies reached the platform."""
         self._numbers: dict[int, int] = defaultdict(int)
         self._done = 0
-        self._until = 0.0
+        self._made = False
         self._finished = asyncio.Event()
         self._unsent.clear()
         self._lanes.clear()
@@ -106,16 +108,16 @@ class Load:
         """Play a phase to its end; returns the seconds from its begin to the last reply."""
         self._begin(phase)
         began = time.monotonic()
-        self._until = began + phase.seconds
         await (self._at_rate(began) if phase.rate else self._in_flight())
+        self._made = True
         if self._done < len(self.messages):
             try:
                 async with asyncio.timeout(phase.settle):
                     await self._finished.wait()
             except TimeoutError:
                 pass  # what is missing is counted as lost
-        last = max((message.answered for message in self.order), default=began)
-        return last - began
+        self.wrong += [message.name for message in self.messages.values() if message.answers != 1]
+        return max((message.answered for message in self.order), default=began) - began
 
     async def _in_flight(self) -> None:
         self._most = self._phase.in_flight
@@ -139,7 +141,7 @@ class Load:
         message = workload.message(
             phase.name, conversation, number, intended, accounts=phase.accounts, padding=phase.padding
         )
-        self.messages[message.text] = message
+        self.messages[message.name] = message
         lane = self._lanes[conversation]
         lane.append(message)
         if len(lane) == 1:
@@ -198,8 +200,11 @@ class Load:
             self._loop.call_later(AGAIN, self._send, message)
 
     def said(self, text: str) -> None:
-        """Take note of a reply at the platform; one of an earlier phase is nobody's."""
-        message = self.messages.get(text.removeprefix(workload.REPLY))
+        """Take note of a reply at the platform; later pieces of a long one, and those of an earlier phase, are not."""
+        name = text.removeprefix(workload.REPLY)
+        if self._phase.padding and name is not text:
+            name = " ".join(name.split(" ", 3)[:3])
+        message = self.messages.get(name)
         if message is None:
             return
         message.answers += 1
@@ -213,10 +218,9 @@ class Load:
     def _settled(self) -> None:
         """Count a message as done; a closed loop sends the next."""
         self._done += 1
-        now = time.monotonic()
-        if not self._phase.rate and now < self._until:
-            self._new(now)
-        elif self._done == len(self.messages) and now >= self._until - 1 / (self._phase.rate or 1e9):
+        if not self._phase.rate and not self._made:
+            self._new(time.monotonic())
+        elif self._made and self._done == len(self.messages):
             self._finished.set()
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import gc
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -58,6 +59,16 @@ async def started(name: str, setup: Setup = contestants.PLAIN, folder: Path | No
                 await processes.ready(port, contestants.READY[name], pids, folder / "server.log")
                 yield Bout(load=load, pids=pids, port=port)
                 load.close()
+        if load.wrong:
+            _keep(folder, load.wrong)
+
+
+def _keep(folder: Path, wrong: Sequence[str]) -> None:
+    """Keep the store and the log of a contestant that broke a promise, for whoever wants to know why."""
+    kept = FOLDER / "evidence"
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("*.sock", "control*"))
+    (kept / "wrong.txt").write_text("\n".join(wrong) + "\n", encoding="utf-8")
 
 
 async def compare(plan: Plan, tell: Callable[[str], None]) -> dict[str, list[Figures]]:

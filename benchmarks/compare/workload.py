@@ -42,7 +42,8 @@ _numbers: Final = itertools.count(1)
 class Message:
     """One message of the load: when it should have left, and what came of it (seconds of the loop's clock; 0: not)."""
 
-    text: str
+    name: str
+    """The beginning of its text, by which its reply is known."""
     conversation: int
     number: int
     intended: float
@@ -65,17 +66,17 @@ def message(
     phase: str, conversation: int, number: int, intended: float, *, accounts: int = 1, padding: str = ""
 ) -> Message:
     """Write the n-th message of a conversation; `padding` makes it longer."""
-    text = f"{phase} c{conversation} n{number}{padding}"
+    name = f"{phase} c{conversation} n{number}"
     serial, seconds = next(_numbers), int(time.time())
     facts = {
         "conversation": conversation,
         "number": serial,
-        "text": text,
+        "text": name + padding,
         "second": seconds,
         "ts": f"{seconds}.{serial % 1_000_000:06d}",
     }
     return Message(
-        text=text,
+        name=name,
         conversation=conversation,
         number=number,
         intended=intended,

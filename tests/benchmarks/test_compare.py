@@ -107,6 +107,21 @@ async def test_an_open_loop_sends_at_its_rate() -> None:
     assert len(oracle.latencies(load.order)) == 50
 
 
+async def test_the_last_message_is_waited_for() -> None:
+    async with playing(Bot()) as load:
+        for _ in range(20):
+            await load.play(Phase(name="p", seconds=0.01, conversations=10, rate=1000))
+
+    assert load.wrong == []
+
+
+async def test_a_long_message_is_known_by_its_beginning() -> None:
+    async with playing(Bot()) as load:
+        await load.play(Phase(name="p", seconds=0, conversations=2, in_flight=2, padding=" lorem ipsum"))
+
+    assert [message.name for message in load.order] == ["p c0 n1", "p c1 n1"]
+
+
 async def test_what_is_not_taken_is_sent_again() -> None:
     bot = Bot()
     bot.refuse = 2
@@ -123,7 +138,7 @@ async def test_what_is_never_answered_is_lost() -> None:
     async with playing(bot) as load:
         await load.play(Phase(name="p", seconds=0, conversations=2, in_flight=2, settle=0.2))
 
-    assert oracle.lost(load.messages.values()) == 2
+    assert oracle.lost(load.messages.values()) == len(load.wrong) == 2
 
 
 async def test_what_is_answered_twice_is_a_duplicate() -> None:
