@@ -70,7 +70,7 @@ async def quick(_options: argparse.Namespace) -> int:
 
 async def profiled(options: argparse.Namespace) -> int:
     """Print where the CPU time of a message goes."""
-    print((await profile.measure(options.seconds)).words())
+    print((await profile.measure(options.seconds, options.count)).words())
     return 0
 
 

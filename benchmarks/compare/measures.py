@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from benchmarks.compare import contestants, database, oracle, processes, sockets, stored
+from benchmarks.compare import contestants, database, oracle, processes, sockets, stored, workload
 from benchmarks.compare.contestants import Setup
 from benchmarks.compare.load import Phase
 from benchmarks.compare.rounds import FOLDER, Bout, Figures, started, throughput
@@ -73,7 +73,7 @@ async def long(count: int, _postgres: str) -> list[str]:
     """Measure texts of growing length, to the one given: the cost of a character must not grow."""
     lines = []
     for length in (0, count // 4, count // 2, count):
-        padding = (" lorem ipsum dolor *sit* amet" * (length // 28 + 1))[:length].rstrip()
+        padding = workload.padding(length)
         lines.append(await _beside(f"texts of {length} characters", contestants.PLAIN, padding=padding))
     return lines
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.compare import contestants, processes
+from benchmarks.compare import contestants, processes, workload
 from benchmarks.compare.load import Phase
 from benchmarks.compare.rounds import FOLDER, Bout, started
 
@@ -31,10 +31,9 @@ STAGES: Final[Mapping[str, str]] = {
     "/dragoman/crypto.py": "verify",
     "__init__.py:verify": "verify",
     "flow/receive.py:_verify": "verify",
-    "/adapters/slack/api.py": "send: text, JSON, outcome",
-    "/adapters/slack/send.py": "send: text, JSON, outcome",
-    "/adapters/slack/__init__.py:send": "send: text, JSON, outcome",
-    "/dragoman/text/render.py": "send: text, JSON, outcome",
+    "/adapters/slack/api.py": "send: request and outcome",
+    "/adapters/slack/send.py": "send: request and outcome",
+    "/adapters/slack/__init__.py:send": "send: request and outcome",
     "/adapters/slack/": "parse",
     "/dragoman/store/": "store: calls and answers on the loop",
     "/dragoman/flow/client.py": "HTTP out",
@@ -48,7 +47,8 @@ STAGES: Final[Mapping[str, str]] = {
     "/flow/work.py": "turn",
     "/dragoman/engine/": "turn",
     "/dragoman/plugins/": "turn",
-    "/dragoman/text/": "turn",
+    "/dragoman/text/": "text: parse, split, render",
+    "/markdown_it/": "text: parse, split, render",
     "/flow/receive.py": "accept: the door's own",
     "/dragoman/web/hooks.py": "accept: the door's own",
     "/dragoman/web/protocol.py": "HTTP in",
@@ -137,15 +137,16 @@ def _threads(pid: int) -> dict[int, float]:
     return used
 
 
-async def measure(seconds: float) -> Profile:
-    """Profile our service with 64 messages in flight."""
+async def measure(seconds: float, length: int = 0) -> Profile:
+    """Profile our service with 64 messages in flight, each with so many characters more than usual."""
+    padding = workload.padding(length)
     async with started("dragoman") as bout:
-        await bout.load.play(Phase(name="warm", seconds=3, conversations=1000))
+        await bout.load.play(Phase(name="warm", seconds=3, conversations=1000, padding=padding))
         with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-            return await _watch(bout, seconds, Path(folder) / "stacks")
+            return await _watch(bout, Path(folder) / "stacks", seconds, padding)
 
 
-async def _watch(bout: Bout, seconds: float, stacks: Path) -> Profile:
+async def _watch(bout: Bout, stacks: Path, seconds: float, padding: str) -> Profile:
     pid = bout.pids[0]
     options = ["--duration", str(round(seconds)), "--rate", str(RATE), "--format", "raw", "--output", str(stacks)]
     spy = await asyncio.create_subprocess_exec(
@@ -154,7 +155,7 @@ async def _watch(bout: Bout, seconds: float, stacks: Path) -> Profile:
         stderr=asyncio.subprocess.DEVNULL,
     )
     before = _threads(pid)
-    lasted = await bout.load.play(Phase(name="flight", seconds=seconds, conversations=1000))
+    lasted = await bout.load.play(Phase(name="flight", seconds=seconds, conversations=1000, padding=padding))
     count = max(1, len(bout.load.order))
     cost = {thread: (used - before.get(thread, 0.0)) / count * 1e6 for thread, used in _threads(pid).items()}
     if await spy.wait():

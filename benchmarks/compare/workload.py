@@ -85,6 +85,12 @@ def message(
     )
 
 
+def padding(length: int) -> str:
+    """Return so many characters of text with some markup, to make messages longer."""
+    words = " lorem ipsum dolor *sit* amet"
+    return (words * (length // len(words) + 1))[:length].rstrip()
+
+
 def signed(message: Message) -> bytes:
     """Return the request with the present time and the signature over both."""
     now, body = int(time.time()), message.body
