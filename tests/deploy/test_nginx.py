@@ -29,6 +29,16 @@ async def where(balancer: Nginx, many: int, since: int) -> list[tuple[str, str]]
     return found
 
 
+async def files(balancer: Nginx, since: int) -> list[tuple[str, str]]:
+    """Wait until the log has every visitor's file; it may have late lines of others too."""
+    async with asyncio.timeout(20):
+        while len(found := [one for one in balancer.taken(since=since) if one[1].startswith("/static/")]) < len(
+            VISITORS
+        ):
+            await asyncio.sleep(0.02)
+    return found
+
+
 async def homes(session: Session, balancer: Nginx) -> dict[str, str]:
     """Let every visitor ask for a file; returns who was sent where."""
     since = balancer.log.stat().st_size
@@ -36,8 +46,9 @@ async def homes(session: Session, balancer: Nginx) -> dict[str, str]:
         headers = {"cookie": f"theme=dark; dragoman_chat={visitor}"}
         async with session.get(f"{balancer.url}/static/{visitor}", headers=headers) as answer:
             assert (answer.status, await answer.text()) == (404, "no such file\n")
-    found = await where(balancer, len(VISITORS), since)
-    return {path.removeprefix("/static/"): replica for replica, path in found}
+    found = await files(balancer, since)
+    homes = {path.removeprefix("/static/"): replica for replica, path in found}
+    return {visitor: homes[visitor] for visitor in VISITORS}
 
 
 async def test_each_kind_of_traffic_has_its_policy(tmp_path: Path, database: str) -> None:

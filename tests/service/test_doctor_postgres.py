@@ -15,6 +15,7 @@ import pytest
 from tests.faults.cluster import cluster, template
 
 from dragoman.service.doctor import stores
+from dragoman.service.doctor.finding import Finding
 from dragoman.store.postgres import PostgresStore
 from dragoman.store.postgres.look import look
 from dragoman.testing.process import free_port
@@ -57,14 +58,22 @@ async def filled(database: str) -> None:
     await (await PostgresStore.open(database, time.time)).close()
 
 
+async def with_room(patient: "Patient") -> Finding:
+    """Examine the store when the server, which other tests use too, has room for one more."""
+    async with asyncio.timeout(60):
+        while "connections" in (found := await patient.examine("store")).seen and found.state == "failed":
+            await asyncio.sleep(0.5)
+    return found
+
+
 async def test_a_sound_database_is_told(patient: "Patient", database: str) -> None:
     patient.environ["DRAGOMAN_STORE"] = database
-    empty = await patient.examine("store")
+    empty = await with_room(patient)
     await filled(database)
-    full = await patient.examine("store")
+    full = await with_room(patient)
 
-    assert (empty.state, "still empty" in empty.seen) == ("ok", True)
-    assert (full.state, "schema" in full.seen) == ("ok", True)
+    assert (empty.state, empty.seen.rpartition(", ")[2]) == ("ok", "still empty")
+    assert (full.state, full.seen.rpartition(", ")[2][:7]) == ("ok", "schema ")
 
 
 async def test_a_server_that_is_away_is_told(patient: "Patient") -> None:

@@ -283,15 +283,23 @@ async def test_an_accept_that_collides_with_another_is_tried_again(place: Place)
     await line.accept("b")
     waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
 
-    async with place.hand.transaction():
-        await place.hand.execute("SELECT FROM conversation WHERE id = 'b' FOR UPDATE")
-        both = asyncio.create_task(line.receive(line.event("a"), line.event("b")))
-        await place.until(waiting)
-        await place.hand.execute("SELECT FROM conversation WHERE id = 'a' FOR UPDATE")
+    tries = 0
+    while tries < 10:
+        tries += 1
+        try:
+            async with place.hand.transaction():
+                await place.hand.execute("SELECT FROM conversation WHERE id = 'b' FOR UPDATE")
+                both = asyncio.create_task(line.receive(line.event("a"), line.event("b")))
+                await place.until(waiting)
+                await place.hand.execute("SELECT FROM conversation WHERE id = 'a' FOR UPDATE")
+        except asyncpg.DeadlockDetectedError:  # we came late, and the server ended ours instead of theirs
+            await both
+            continue
+        break
     accepted = await both
 
     assert [item.duplicate for item in accepted] == [False, False]
-    assert await place.ask("SELECT sum(pending) FROM conversation") == 4
+    assert await place.ask("SELECT sum(pending) FROM conversation") == 2 + 2 * tries
 
 
 async def test_a_turn_that_holds_a_row_for_long_makes_nobody_else_wait(place: Place) -> None:
