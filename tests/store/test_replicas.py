@@ -82,10 +82,8 @@ class Traffic:
     async def work(self, store: PostgresStore) -> None:
         """Run turns, of which some fail, are given back, or are committed twice."""
         while not self.over.is_set():
-            claims = await store.claim(4)
+            claims = await store.claim(4, 0.05)
             await asyncio.gather(*(self._turn(store, claim) for claim in claims))
-            if not claims:
-                await store.wait("work", 0.05)
 
     async def _turn(self, store: PostgresStore, claim: Claim) -> None:
         assert claim.conversation not in self.turns, "two turns of a conversation at once"
@@ -107,10 +105,8 @@ class Traffic:
     async def send(self, store: PostgresStore) -> None:
         """Send deliveries, of which some are put off or given back."""
         while not self.over.is_set():
-            taken = await store.take(4)
+            taken = await store.take(4, (), 0.05)
             await asyncio.gather(*(self._send(store, delivery) for delivery in taken))
-            if not taken:
-                await store.wait("deliver", 0.05)
 
     async def _send(self, store: PostgresStore, delivery: Delivery) -> None:
         assert delivery.conversation not in self.sends, "two sends of a conversation at once"

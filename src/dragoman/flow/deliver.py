@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from dragoman import telemetry
@@ -29,36 +29,53 @@ log = telemetry.logger("deliver")
 async def deliver(context: Context) -> None:
     """Deliver until told to stop; then let what is under way end."""
     running: set[asyncio.Task[None]] = set()
+    busy: Collection[str] = ()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        running.discard(task)
+        if busy:  # one account less, perhaps
+            context.store.wake("deliver")
+
     while not context.stopping.is_set():
-        free = context.limits.sends - len(running)
-        taken = await _take(context, free) if free > 0 else ()
-        telemetry.crash.passed("c9") if taken else None
-        for delivery in taken:
+        if len(running) >= context.limits.sends:
+            await freed(running, context.stopping)
+            continue
+        room, crowded = _room(context, context.limits.sends - len(running))
+        if crowded != busy:
+            busy = crowded
+            context.store.wake("deliver")
+        for delivery in await _take(context, room, busy):
             sending = Sending(account=delivery.address.account, until=delivery.until)
             context.sending[delivery.id] = sending
             task = asyncio.create_task(_guarded(context, delivery, sending))
             running.add(task)
-            task.add_done_callback(running.discard)
-        if free <= 0:
-            await freed(running, context.stopping)
-        elif not taken:
-            await context.store.wait("deliver", POLL)
+            task.add_done_callback(ended)
     if running:
         await asyncio.wait(running, timeout=STOP)
 
 
-async def _take(context: Context, limit: int) -> Sequence[Delivery]:
-    """Take what may leave; a quarter of the places stays free of any one account, should its platform hang."""
+def _room(context: Context, free: int) -> tuple[int, Collection[str]]:
+    """Return how many may be taken, and of whom none; all that is taken may be one account's.
+
+    A quarter of the places stays free of any one account, should its platform hang.
+    """
     most = context.limits.sends - context.limits.sends // 4
     under_way = Counter(sending.account for sending in context.sending.values())
     busy = [name for name, count in under_way.items() if count >= most]
     crowd = max((count for count in under_way.values() if count < most), default=0)
+    return min(free, most - crowd), busy
+
+
+async def _take(context: Context, limit: int, busy: Collection[str]) -> Sequence[Delivery]:
+    """Take what may leave, as soon as there is something."""
     try:
-        return await context.store.take(min(limit, most - crowd), busy)  # all of it may be one account's
+        taken = await context.store.take(limit, busy, POLL)
     except Exception as error:  # noqa: BLE001 - the loop outlives whatever the store meets
         log.error("take.failed", reason=str(error))
         await asyncio.sleep(POLL)
         return ()
+    telemetry.crash.passed("c9") if taken else None
+    return taken
 
 
 async def _guarded(context: Context, delivery: Delivery, sending: Sending) -> None:

@@ -50,17 +50,15 @@ async def work(context: Context) -> None:
     try:
         while not context.stopping.is_set():
             free = context.limits.turns - len(running)
-            claims = await _claim(context, free) if free > 0 else ()
-            if free > 0:
-                delay = _observed(context, delay, claims)
+            if free <= 0:
+                await freed(running, context.stopping)
+                continue
+            claims = await _claim(context, free)
+            delay = _observed(context, delay, claims)
             for claim in claims:
                 task = asyncio.create_task(_guarded(context, claim, delay.hurried_since))
                 running.add(task)
                 task.add_done_callback(running.discard)
-            if free <= 0:
-                await freed(running, context.stopping)
-            elif not claims:
-                await context.store.wait("work", POLL)
     finally:
         await _drain(running)
 
@@ -68,7 +66,7 @@ async def work(context: Context) -> None:
 async def _claim(context: Context, limit: int) -> Sequence[Claim]:
     telemetry.crash.passed("c4")
     try:
-        return await context.store.claim(limit)
+        return await context.store.claim(limit, POLL)
     except Exception as error:  # noqa: BLE001 - the loop outlives whatever the store meets
         log.error("claim.failed", reason=str(error))
         await asyncio.sleep(POLL)
@@ -166,8 +164,8 @@ async def _turn(context: Context, claim: Claim, hurried_since: float) -> None:
     outcome, handler = _gate(event, turn, account) or _limit(context, stored, turn, account), ""
     if not outcome:
         telemetry.crash.passed("c6")
-        async with asyncio.timeout(context.limits.turn_seconds):
-            handler = await _renewing(context, claim, route.handle(turn, account.plugins, context.plugins))
+        with _Watch(context, claim):
+            handler = await route.handle(turn, account.plugins, context.plugins)
         outcome = "done" if handler else "unhandled"
     note = f"{handler}: {turn.remark}" if handler and turn.remark else handler or outcome
     handled = _handled(stored, turn, account, note, began, context.clock())
@@ -201,20 +199,50 @@ def _limit(context: Context, stored: Stored, turn: Turn, account: Account) -> st
     return "limited"
 
 
-async def _renewing(context: Context, claim: Claim, handling: Awaitable[str]) -> str:
-    """Await a turn while its lease is kept alive; raises `LostLease` when it was taken over."""
-    task = asyncio.ensure_future(handling)
-    try:
-        while True:
-            done, _ = await asyncio.wait({task}, timeout=RENEW)
-            if done:
-                return task.result()
-            if not await _renew(context, claim):
-                raise LostLease(claim.conversation)
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+class _Watch:
+    """Keeps the lease of a running turn alive; ends a turn that takes too long, or was taken over.
+
+    A turn that is over at once costs one timer that never rings. Raises `TimeoutError` or `LostLease`.
+    """
+
+    def __init__(self, context: Context, claim: Claim) -> None:
+        self._context = context
+        self._claim = claim
+        self._loop = asyncio.get_running_loop()
+        self._until = self._loop.time() + context.limits.turn_seconds
+        self._why: Exception | None = None
+        self._renewal: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        self._turn = asyncio.current_task()
+        self._ring()
+
+    def _ring(self) -> None:
+        self._timer = self._loop.call_at(min(self._loop.time() + RENEW, self._until), self._look)
+
+    def _look(self) -> None:
+        if self._loop.time() >= self._until:
+            self._end(TimeoutError())
+        else:
+            self._renewal = self._loop.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        if await _renew(self._context, self._claim):
+            self._ring()
+        else:
+            self._end(LostLease(self._claim.conversation))
+
+    def _end(self, why: Exception) -> None:
+        self._why = why
+        if self._turn is not None:
+            self._turn.cancel()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._timer.cancel()
+        if self._renewal is not None:
+            self._renewal.cancel()
+        if self._why is not None and self._turn is not None and not self._turn.uncancel():
+            raise self._why from error
 
 
 async def _renew(context: Context, claim: Claim) -> bool:

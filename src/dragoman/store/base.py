@@ -235,8 +235,11 @@ class Store(Protocol):
     async def park(self, account: str, raw: bytes, reason: str) -> str:
         """Set an authentic payload that we do not understand aside; returns its id."""
 
-    async def claim(self, limit: int) -> Sequence[Claim]:
-        """Take up to `limit` conversations that have something to do; counts the attempt first."""
+    async def claim(self, limit: int, patience: float = 0.0) -> Sequence[Claim]:
+        """Take up to `limit` conversations that have something to do; counts the attempt first.
+
+        Where nothing is to do waits up to `patience` seconds, and may return nothing nevertheless.
+        """
 
     async def renew(self, claim: Claim) -> bool:
         """Prolong a claim; False when it is no longer ours."""
@@ -256,8 +259,11 @@ class Store(Protocol):
     async def done(self, turn: str, name: str, result: Any) -> None:
         """Journal the result of a step."""
 
-    async def take(self, limit: int, busy: Collection[str] = ()) -> Sequence[Delivery]:
-        """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent."""
+    async def take(self, limit: int, busy: Collection[str] = (), patience: float = 0.0) -> Sequence[Delivery]:
+        """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent.
+
+        Where none may leave waits up to `patience` seconds, and may return nothing nevertheless.
+        """
 
     async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:
         """Record what came of a delivery; the conversation's next one leaves after `pace` seconds.
@@ -319,8 +325,8 @@ class Store(Protocol):
     async def prune(self, before: float, raw_before: float) -> int:
         """Delete settled rows and raw payloads older than these times, in small batches."""
 
-    async def wait(self, wake: Wake, seconds: float) -> None:
-        """Sleep until there may be something to do; a hint, polling is the truth."""
+    def wake(self, wake: Wake) -> None:
+        """Say that there may be something to do here: who waits for it looks again."""
 
     def full(self) -> str:
         """Say why no more can be accepted now; empty when it can."""

@@ -198,8 +198,14 @@ class PostgresStore:
         """Set an authentic payload that we do not understand aside; returns its id."""
         return await upkeep.park(self._pool, account, raw, reason)
 
-    async def claim(self, limit: int) -> Sequence[Claim]:
+    async def claim(self, limit: int, patience: float = 0.0) -> Sequence[Claim]:
         """Take up to `limit` conversations that have something to do; counts the attempt first."""
+        claims = await self._claim(limit)
+        if not claims and patience:
+            await self._wait("work", patience)
+        return claims
+
+    async def _claim(self, limit: int) -> Sequence[Claim]:
         await self._find_claims()
         now = self._clock()
         try:
@@ -330,8 +336,14 @@ class PostgresStore:
 
     # The outbox
 
-    async def take(self, limit: int, busy: Collection[str] = ()) -> Sequence[Delivery]:
+    async def take(self, limit: int, busy: Collection[str] = (), patience: float = 0.0) -> Sequence[Delivery]:
         """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent."""
+        taken = await self._take(limit, busy)
+        if not taken and patience:
+            await self._wait("deliver", patience)
+        return taken
+
+    async def _take(self, limit: int, busy: Collection[str]) -> Sequence[Delivery]:
         async with self._taking:
             await self._find_sends()
             try:
@@ -448,7 +460,11 @@ class PostgresStore:
             deleted, more = deleted + rest, rest >= upkeep.BATCH
         return deleted
 
-    async def wait(self, wake: Wake, seconds: float) -> None:
+    def wake(self, wake: Wake) -> None:
+        """Say that there may be something to do here: who waits for it looks again."""
+        self._wake(wake, others=False)
+
+    async def _wait(self, wake: Wake, seconds: float) -> None:
         """Sleep until there may be something to do; a hint, polling is the truth."""
         hint = self._hints[wake]
         with contextlib.suppress(TimeoutError):

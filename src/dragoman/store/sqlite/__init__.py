@@ -1,7 +1,6 @@
 """The line on one SQLite file: write-ahead log, `synchronous=FULL`, one writer, group commit."""
 
 import asyncio
-import contextlib
 import functools
 import os
 import secrets
@@ -9,6 +8,8 @@ import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
+
+import apsw
 
 from dragoman.adapter import Receipt
 from dragoman.errors import StoreError
@@ -21,8 +22,6 @@ from dragoman.store.base import (
     Decision,
     Handled,
     Once,
-    Parked,
-    Settled,
     Surplus,
     Times,
     Wake,
@@ -36,7 +35,7 @@ from dragoman.store.sqlite.people import SqlitePeople
 from dragoman.store.sqlite.reader import SqliteReader
 from dragoman.store.sqlite.statements import one
 from dragoman.store.sqlite.timers import SqliteTimers
-from dragoman.store.sqlite.writer import Writer
+from dragoman.store.sqlite.writer import BOTH, DELIVER, WORK, Writer
 
 LOOK_AGAIN: Final = 1.0
 """Seconds after which a waiter looks at the row itself, should the hint not come."""
@@ -60,8 +59,7 @@ class SqliteStore:
         self._lock = lock
         self._clock = clock
         self._disk = disk
-        self._hints: dict[Wake, asyncio.Event] = {"work": asyncio.Event(), "deliver": asyncio.Event()}
-        self.broadcasts = SqliteBroadcasts(writer, reader, clocks, self._hints["deliver"].set)
+        self.broadcasts = SqliteBroadcasts(writer, reader, clocks, functools.partial(writer.wake, "deliver"))
         self.people = SqlitePeople(writer, reader, clock, self._finish)
         self._finishing: dict[int, set[asyncio.Future[None]]] = {}
         self._suspect = ""
@@ -124,27 +122,32 @@ class SqliteStore:
         if not receipt.events and not keep:
             return ()
         bound = inbox.Bound(self.most_pending, surplus)
-        accepted = await self._writer.run(inbox.accept, account, receipt, times, keep or {}, bound, self._clock())
+        now = self._clock()
+        accepted = await self._writer.change(WORK, inbox.accept, account, receipt, times, keep or {}, bound, now)
         new = [item for item, event in zip(accepted, receipt.events, strict=True) if event.wants_turn]
         self._came(sum(not item.duplicate and not item.surplus for item in new))
         return tuple(accepted)
 
     def _came(self, events: int) -> None:
         """Note that events came that want a turn."""
-        if events:
-            self._waiting += events
-            self._hints["work"].set()
+        self._waiting += events
 
     async def park(self, account: str, raw: bytes, reason: str) -> str:
         """Set an authentic payload that we do not understand aside; returns its id."""
         return await self._writer.run(upkeep.park, account, raw, reason, self._clock())
 
-    async def claim(self, limit: int) -> Sequence[Claim]:
+    async def claim(self, limit: int, patience: float = 0.0) -> Sequence[Claim]:
         """Take up to `limit` conversations that have something to do; counts the attempt first."""
-        claims = await self._writer.run(inbox.claim, limit, self._until, self._clock())
+
+        def take(connection: apsw.Connection) -> inbox.Claims:
+            return inbox.claim(connection, limit, self._until, self._clock())
+
+        claims = await self._writer.order("work", take, patience)
         self._suspect = claims.suspect or self._suspect
         for event in claims.parked:
             self._finish(event)
+        if claims and len(claims.taken) + len(claims.parked) >= limit:
+            self.wake("work")
         return claims.taken
 
     async def renew(self, claim: Claim) -> bool:
@@ -153,31 +156,29 @@ class SqliteStore:
 
     async def release(self, claim: Claim) -> None:
         """Give a claim back untouched, as if it had not been taken."""
-        await self._writer.run(inbox.release, claim, self._clock())
+        await self._writer.change(WORK, inbox.release, claim, self._clock())
         self._let_go(claim)
 
     async def commit(self, claim: Claim, handled: Handled) -> None:
         """Store state, outbox, memories and timers together and finish the event; raises `LostLease`."""
-        more = await self._writer.run(inbox.commit, claim, handled, self._clock())
-        self._let_go(claim, more=more > 0)
+        brings = BOTH if handled.outgoing else WORK
+        await self._writer.change(brings, inbox.commit, claim, handled, self._clock())
+        self._let_go(claim)
         self._finish(handled.id)
-        if handled.outgoing:
-            self._hints["deliver"].set()
 
     async def retry(self, claim: Claim, after: float, reason: str) -> bool:
         """Note an error and try again later; parks the event at the fifth and returns True."""
-        parked = await self._writer.run(inbox.retry, claim, after, reason, self._clock())
+        parked = await self._writer.change(WORK, inbox.retry, claim, after, reason, self._clock())
         self._let_go(claim)
         if parked:
             self._finish(claim.events[0].id)
         return parked
 
-    def _let_go(self, claim: Claim, *, more: bool = True) -> None:
-        """Note that a claim ended: more of its conversation may be ready, and the next suspect may run."""
+    def _let_go(self, claim: Claim) -> None:
+        """Note that a claim ended: if it was the suspect's, the next one may run."""
         if self._suspect == claim.conversation:
-            self._suspect, more = "", True
-        if more:
-            self._hints["work"].set()
+            self._suspect = ""
+            self.wake("work")
 
     def _finish(self, event: int) -> None:
         self._waiting = max(0, self._waiting - 1)
@@ -193,19 +194,26 @@ class SqliteStore:
         """Journal the result of a step."""
         await self._writer.run(upkeep.finish, turn, name, result)
 
-    async def take(self, limit: int, busy: Collection[str] = ()) -> Sequence[Delivery]:
+    async def take(self, limit: int, busy: Collection[str] = (), patience: float = 0.0) -> Sequence[Delivery]:
         """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent."""
-        return await self._writer.run(outbox.take, limit, busy, self._clock())
+
+        def take(connection: apsw.Connection) -> list[Delivery]:
+            return outbox.take(connection, limit, busy, self._clock())
+
+        taken = await self._writer.order("deliver", take, patience)
+        if taken and len(taken) >= limit:
+            self.wake("deliver")
+        return taken
 
     async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:
         """Record what came of a delivery; the conversation's next one leaves after `pace` seconds.
 
         False when the delivery was taken up by another since.
         """
-        mine = await self._writer.run(outbox.settle, delivery, decision, pace, self._clock())
-        if isinstance(decision, Settled | Parked):
-            self._hints["deliver"].set()
-        return mine
+        settled = await self._writer.run(outbox.settle, delivery, decision, pace, self._clock())
+        if settled.more:
+            self.wake("deliver")
+        return settled.mine
 
     async def prolong(self, deliveries: Collection[int]) -> Collection[int]:
         """Say that these deliveries are still being sent; returns those that are."""
@@ -221,7 +229,7 @@ class SqliteStore:
 
     async def hand_back(self, deliveries: Sequence[Delivery]) -> None:
         """Return taken deliveries whose sending did not begin, for the later path."""
-        await self._writer.run(outbox.hand_back, deliveries, self._clock())
+        await self._writer.change(DELIVER, outbox.hand_back, deliveries, self._clock())
 
     async def finished(self, event: int, seconds: float) -> bool:
         """Wait until an event's turn is over (done or parked); False when the time is up."""
@@ -274,15 +282,12 @@ class SqliteStore:
 
     async def resume(self, account: str) -> None:
         """End an account's pause."""
-        await self._writer.run(upkeep.resume, account)
-        self._hints["deliver"].set()
+        await self._writer.change(DELIVER, upkeep.resume, account)
 
     async def redrive(self, parked: str) -> str:
         """Put something parked back to work; returns what it was, raises `LookupError`."""
-        kind = await self._writer.run(upkeep.redrive, parked, self._clock())
+        kind = await self._writer.change(BOTH, upkeep.redrive, parked, self._clock())
         self._waiting += kind == "event"
-        for hint in self._hints.values():
-            hint.set()
         return kind
 
     async def sweep(self) -> int:
@@ -303,13 +308,9 @@ class SqliteStore:
             deleted, more = deleted + rest, rest >= upkeep.BATCH
         return deleted
 
-    async def wait(self, wake: Wake, seconds: float) -> None:
-        """Sleep until there may be something to do; a hint, polling is the truth."""
-        hint = self._hints[wake]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await hint.wait()
-        hint.clear()
+    def wake(self, wake: Wake) -> None:
+        """Say that there may be something to do: who waits for it looks again."""
+        self._writer.wake(wake)
 
     def full(self) -> str:
         """Say why no more can be accepted now; empty when it can."""

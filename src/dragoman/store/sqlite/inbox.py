@@ -37,7 +37,10 @@ def accept(
     now: float,
 ) -> list[Accepted]:
     """Store a receipt's events, each once, and what is to be kept with them."""
-    number = one(connection, "add_receipt", account=account, at=now, raw=receipt.raw) if receipt.events else 0
+    number = 0
+    if receipt.events:
+        run(connection, "add_receipt", account=account, at=now, raw=receipt.raw)
+        number = connection.last_insert_rowid()
     accepted = [accept_event(connection, event, number, times, bound, now) for event in receipt.events]
     if accepted and all(item.duplicate or not item.id for item in accepted):
         run(connection, "drop_receipt", id=number)  # a repeat brings nothing: it is counted, not kept
@@ -50,7 +53,7 @@ def accept_event(
     connection: apsw.Connection, event: Event, receipt: int, times: Times, bound: Bound, now: float
 ) -> Accepted:
     """Store one event, once."""
-    number = one(
+    run(
         connection,
         "add_event",
         account=event.account,
@@ -65,9 +68,10 @@ def accept_event(
         parsed_at=times.parsed,
         accepted_at=now,
     )
-    if number is None:
+    if not connection.changes():
         known = one(connection, "note_duplicate", account=event.account, kind=event.kind, key=event.key)
         return Accepted(id=known, duplicate=True)
+    number = connection.last_insert_rowid()
     if not event.wants_turn:
         run(connection, "tell_event", id=number, now=now)
         return Accepted(id=number, duplicate=False)
@@ -96,6 +100,9 @@ class Claims(msgspec.Struct):
     parked: list[int]
     suspect: str = ""
 
+    def __bool__(self) -> bool:
+        return bool(self.taken or self.parked)
+
 
 def claim(connection: apsw.Connection, limit: int, until: float, now: float) -> Claims:
     """Take conversations; an event that was in flight at two crashes is taken alone of its kind.
@@ -105,8 +112,8 @@ def claim(connection: apsw.Connection, limit: int, until: float, now: float) -> 
     ready = rows(connection, "suspect", now=now)
     ready += rows(connection, "ready", now=now, limit=limit - len(ready))
     claims = Claims([], [])
-    for conversation, state, fence, started, errors, head, ready_at in ready:
-        row = one(connection, "head_event", conversation=conversation, head=head)
+    for conversation, state, fence, started, errors, head, ready_at, *found in ready:
+        row = found if found[0] else one(connection, "head_event", conversation=conversation, head=head)
         stored = read_event(*row[:3]) if row is not None else None
         if row is None:
             run(connection, "nothing_pending", conversation=conversation)
@@ -145,9 +152,9 @@ def release(connection: apsw.Connection, claimed: Claim, now: float) -> None:
     run(connection, "release", conversation=claimed.conversation, fence=claimed.fence, now=now)
 
 
-def commit(connection: apsw.Connection, claimed: Claim, handled: Handled, now: float) -> int:
-    """Finish a turn: state, outbox and memories, guarded by the fence; returns how many events still wait."""
-    pending = one(
+def commit(connection: apsw.Connection, claimed: Claim, handled: Handled, now: float) -> None:
+    """Finish a turn: state, outbox and memories, guarded by the fence."""
+    run(
         connection,
         "finish_turn",
         conversation=claimed.conversation,
@@ -156,7 +163,7 @@ def commit(connection: apsw.Connection, claimed: Claim, handled: Handled, now: f
         event=handled.id,
         now=now,
     )
-    if pending is None:
+    if not connection.changes():
         raise LostLease(f"{claimed.conversation} was taken over")
     run(
         connection,
@@ -169,8 +176,8 @@ def commit(connection: apsw.Connection, claimed: Claim, handled: Handled, now: f
     outbox.add(connection, claimed.conversation, handled, now)
     for memory in handled.memories:
         run(connection, "set_memory", person=memory.person, key=memory.key, value=encode(memory.value))
-    schedule.change(connection, handled.timers, handled.cancelled)
-    return int(pending)
+    if handled.timers or handled.cancelled:
+        schedule.change(connection, handled.timers, handled.cancelled)
 
 
 def retry(connection: apsw.Connection, claimed: Claim, after: float, reason: str, now: float) -> bool:

@@ -103,8 +103,15 @@ def replies(connection: apsw.Connection, event: int) -> list[Delivery]:
     return [msgspec.structs.replace(_delivery(row[:-1], 0.0, taken=False), until=row[-1]) for row in found]
 
 
-def settle(connection: apsw.Connection, delivery: Delivery, decision: Decision, pace: float, now: float) -> bool:
-    """Record what came of a delivery; False when it is no longer the caller's."""
+class Settlement(msgspec.Struct):
+    """Whether a delivery was still the caller's, and whether its lane has more."""
+
+    mine: bool
+    more: bool = False
+
+
+def settle(connection: apsw.Connection, delivery: Delivery, decision: Decision, pace: float, now: float) -> Settlement:
+    """Record what came of a delivery, and let the next one of its lane leave."""
     mine: dict[str, Any] = {"id": delivery.id, "fence": delivery.fence}
     match decision:
         case Settled(ids=ids):
@@ -118,13 +125,21 @@ def settle(connection: apsw.Connection, delivery: Delivery, decision: Decision, 
         case Parked(reason=reason):
             run(connection, "settle_parked", **mine, reason=reason, now=now)
     if connection.changes() != 1:
-        return False
+        return Settlement(mine=False)
     if isinstance(decision, Pause):
         account = delivery.address.account
         run(connection, "pause", account=account, until=now + decision.after, reason=decision.reason)
     if isinstance(decision, Settled):
         run(connection, "tell_delivery", id=delivery.id, now=now)
-    run(connection, "wake_lane", conversation=delivery.conversation, at=now + pace)  # one that waits stays as it is
+    more = _wake_lane(connection, delivery.conversation, now + pace)  # one that waits stays as it is
+    return Settlement(mine=True, more=more)
+
+
+def _wake_lane(connection: apsw.Connection, conversation: str, at: float) -> bool:
+    """Let the first of a lane leave; tells whether it has one."""
+    if one(connection, "lane_is_open", conversation=conversation) is None:
+        return False
+    run(connection, "wake_lane", conversation=conversation, at=at)
     return True
 
 

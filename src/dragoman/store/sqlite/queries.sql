@@ -1,19 +1,18 @@
 -- The statements of the SQLite store, by name. Times are epoch seconds on the store's clock.
 
 -- name: add_receipt
-INSERT INTO receipt (account, at, raw) VALUES (:account, :at, :raw) RETURNING id;
+INSERT INTO receipt (account, at, raw) VALUES (:account, :at, :raw);
 
 -- name: drop_receipt
 DELETE FROM receipt WHERE id = :id;
 
 -- name: add_event
--- Nothing comes back when the happening is known already.
+-- Nothing changes when the happening is known already.
 INSERT INTO inbox (account, kind, key, conversation, receipt, event, status,
                    received_at, authenticated_at, parsed_at, accepted_at)
 VALUES (:account, :kind, :key, :conversation, :receipt, :event, :status,
         :received_at, :authenticated_at, :parsed_at, :accepted_at)
-ON CONFLICT (account, kind, key) DO NOTHING
-RETURNING id;
+ON CONFLICT (account, kind, key) DO NOTHING;
 
 -- name: note_duplicate
 UPDATE inbox SET duplicates = duplicates + 1
@@ -39,14 +38,16 @@ DELETE FROM inbox WHERE id = :id;
 SELECT pending, state FROM conversation WHERE id = :conversation;
 
 -- name: ready
--- Conversations with something to do; those that crashed twice are left to `suspect`.
-SELECT id, state, fence, started, errors, head, ready_at FROM conversation
-WHERE ready_at <= :now AND started < 2 ORDER BY ready_at LIMIT :limit;
+-- Conversations with something to do, with their head event if it is where `head` says; those that crashed twice are
+-- left to `suspect`.
+SELECT c.id, c.state, c.fence, c.started, c.errors, c.head, c.ready_at, i.id, i.event, i.received_at, i.reason
+FROM conversation c LEFT JOIN inbox i ON i.id = c.head AND i.conversation = c.id AND i.status = 'waiting'
+WHERE c.ready_at <= :now AND c.started < 2 ORDER BY c.ready_at LIMIT :limit;
 
 -- name: suspect
 -- One conversation whose head was in flight at two crashes: it runs while no other such one does,
 -- so that a message that kills the process is never charged to its neighbours.
-SELECT id, state, fence, started, errors, head, ready_at FROM conversation
+SELECT id, state, fence, started, errors, head, ready_at, NULL, NULL, NULL, NULL FROM conversation
 WHERE ready_at <= :now AND started >= 2
   AND NOT EXISTS (SELECT 1 FROM conversation
                   WHERE ready_at > :now AND started >= 2 AND started >= 3 AND because = 'leased')
@@ -74,7 +75,7 @@ WHERE id = :conversation AND fence = :fence;
 UPDATE conversation SET state = :state, pending = pending - 1, fence = fence + 1,
     head = CASE WHEN head < :event THEN head ELSE :event + 1 END, because = '', started = 0, errors = 0,
     ready_at = CASE WHEN pending > 1 THEN :now END
-WHERE id = :conversation AND fence = :fence RETURNING pending;
+WHERE id = :conversation AND fence = :fence;
 
 -- name: finish_event
 UPDATE inbox SET status = 'done', handler = :handler, routed_at = :routed_at, responded_at = :responded_at

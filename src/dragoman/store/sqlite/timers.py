@@ -9,7 +9,7 @@ from dragoman.model import Event, Timer
 from dragoman.store.base import Times
 from dragoman.store.sqlite import inbox, schedule
 from dragoman.store.sqlite.statements import one, rows, run
-from dragoman.store.sqlite.writer import Writer
+from dragoman.store.sqlite.writer import WORK, Writer
 from dragoman.store.stored import due, read_timer, standings
 from dragoman.store.timers import PUNCTUAL, ROOM, Due, Firing, Standing
 
@@ -41,7 +41,7 @@ class SqliteTimers:
     async def fire(self, firings: Sequence[Firing]) -> Collection[str]:
         """Move timers on and accept their events; returns the names of those that no other has moved on before."""
         bound = inbox.Bound(self._most_pending() * ROOM, "park")
-        moved, came = await self._writer.run(_fire, firings, bound, self._clock())
+        moved, came = await self._writer.change(WORK, _fire, firings, bound, self._clock())
         self._came(came)
         return moved
 

@@ -1,18 +1,30 @@
-"""The one writer: a thread that runs every change, many to a transaction, and answers after the commit."""
+"""The one writer: a thread that runs every change, many to a transaction, and answers after the commit.
+
+Who looks for something to do leaves an *order*, which stands until there is something: it runs at the end of the
+transaction that brings it, so that what a change made ready is taken by the same flush to the disk.
+"""
 
 import asyncio
 import contextlib
+import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import apsw
 
 from dragoman.errors import DragomanError, StoreAway
+from dragoman.store.base import Wake
 
 Q = ParamSpec("Q")
 R = TypeVar("R")
+
+WORK: Final[tuple[Wake, ...]] = ("work",)
+DELIVER: Final[tuple[Wake, ...]] = ("deliver",)
+BOTH: Final = WORK + DELIVER
+"""What a change may bring."""
 
 BATCH: Final = 512
 """Changes that share one transaction, at most."""
@@ -23,7 +35,7 @@ QUEUE: Final = 20_000
 class Change:
     """A function to run on the writer's connection, and the future that learns its result."""
 
-    __slots__ = ("arguments", "aside", "failure", "function", "future", "result")
+    __slots__ = ("answered", "arguments", "aside", "brings", "failure", "function", "future", "result", "stands")
 
     def __init__(
         self,
@@ -31,13 +43,18 @@ class Change:
         arguments: tuple[Any, ...],
         future: asyncio.Future[Any],
         *,
+        brings: Collection[Wake] = (),
         aside: bool = False,
+        stands: bool = False,
     ) -> None:
-        """`aside`: run between two transactions."""
+        """`brings`: what it may make ready; `aside`: run between two transactions; `stands`: it is an order."""
         self.function = function
         self.arguments = arguments
         self.future = future
+        self.brings = brings
         self.aside = aside
+        self.stands = stands
+        self.answered = False
         self.result: Any = None
         self.failure: Exception | None = None
 
@@ -56,6 +73,8 @@ class Writer:
         self._loop = loop
         self._relieve = relieve or (lambda: False)
         self._queue: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
+        self._orders: dict[Wake, deque[Change]] = {"work": deque(), "deliver": deque()}
+        self._hints: dict[Wake, bool] = {"work": True, "deliver": True}
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
@@ -69,6 +88,54 @@ class Writer:
         """Run a change and wait for its commit; raises what it raised, or `StoreAway`."""
         result: R = await self._queued(Change(function, arguments, self._loop.create_future()))
         return result
+
+    async def change(
+        self,
+        brings: Collection[Wake],
+        function: Callable[Concatenate[apsw.Connection, Q], R],
+        *arguments: Q.args,
+        **_: Q.kwargs,
+    ) -> R:
+        """Run a change that may make something ready, as `run` does; an order that stands for that runs with it."""
+        result: R = await self._queued(Change(function, arguments, self._loop.create_future(), brings=brings))
+        return result
+
+    async def order(self, wake: Wake, function: Callable[[apsw.Connection], R], seconds: float) -> R:
+        """Run a function as soon as there may be something to do, until its result is not empty; raises as `run` does.
+
+        Waits for that at most so many seconds (0: not at all); then its result is empty.
+        """
+        if self._hints[wake] or not seconds:
+            self._hints[wake] = False
+            found = await self.run(function)
+            if found or not seconds:
+                return found
+        if self._closing:
+            raise StoreAway("the store is closing")
+        order = Change(function, (), self._loop.create_future(), stands=True)
+        self._orders[wake].append(order)
+        if self._hints[wake]:  # since we looked
+            self.wake(wake)
+        late = self._loop.call_later(seconds, self._look, order)
+        try:
+            result: R = await order.future
+            return result
+        finally:
+            late.cancel()
+            order.stands = False
+
+    def wake(self, wake: Wake) -> None:
+        """Say that there may be something to do: the order that stands looks now, else the next one will."""
+        self._hints[wake] = True
+        for order in self._standing(wake):
+            self._hints[wake] = False
+            self._look(order)
+            break
+
+    def _look(self, order: Change) -> None:
+        """Run an order now, for the last time."""
+        order.stands = False
+        self._queue.put(order)
 
     async def aside(self, function: Callable[[], R]) -> R:
         """Run a function in the writer's thread, between two transactions; raises what it raised, or `StoreAway`."""
@@ -84,6 +151,8 @@ class Writer:
     async def close(self, last: Callable[[], None] | None = None) -> None:
         """Finish what is queued, then end the thread; `last` is called before the connection is closed."""
         self._closing = True
+        for order in itertools.chain(*self._orders.values()):
+            self._look(order)
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         if last is not None:
@@ -92,12 +161,17 @@ class Writer:
 
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
-            batch = [first, *self._waiting()]
-            self._apply([change for change in batch if not change.aside])
+            batch = [change for change in (first, *self._waiting()) if not change.answered]
+            brought = {wake for change in batch for wake in change.brings}
+            orders = [(wake, order) for wake in brought for order in self._standing(wake)]
+            self._apply([change for change in batch if not change.aside] + [order for _, order in orders])
             for change in batch:
                 if change.aside:
                     _run_aside(change)
-            self._loop.call_soon_threadsafe(_answer, batch)
+            batch += [order for wake, order in orders if not self._stands_on(wake, order)]
+            unserved = brought.difference(wake for wake, _ in orders)
+            unserved.update(wake for wake, _ in orders if self._hints[wake])  # it was woken while its order ran
+            self._loop.call_soon_threadsafe(self._answer, batch, unserved)
 
     def _waiting(self) -> Iterator[Change]:
         """Take what waits already; the end mark goes back, so that `_work` sees it."""
@@ -110,6 +184,35 @@ class Writer:
                 self._queue.put(None)
                 return
             yield change
+
+    def _standing(self, wake: Wake) -> Iterator[Change]:
+        """Take the orders that stand; one that is to look now is in the queue."""
+        orders = self._orders[wake]
+        while orders:
+            order = orders.popleft()
+            if order.stands:
+                yield order
+
+    def _stands_on(self, wake: Wake, order: Change) -> bool:
+        """Let an order that found nothing stand, or be looked after by the queue if it is there already."""
+        if order.result or order.failure is not None:
+            order.answered = True
+            return False
+        if order.stands:
+            self._orders[wake].append(order)
+        return True
+
+    def _answer(self, batch: list[Change], unserved: Collection[Wake]) -> None:
+        """Give every change its answer (on the event loop), and wake who could not be served with them."""
+        for change in batch:
+            if change.future.done():
+                continue
+            if change.failure is not None:
+                change.future.set_exception(change.failure)
+            else:
+                change.future.set_result(change.result)
+        for wake in unserved:
+            self.wake(wake)
 
     def _apply(self, batch: list[Change]) -> None:
         """Run a batch in one transaction; if one change fails, run each in its own, so that it fails alone."""
@@ -152,14 +255,3 @@ def _run_aside(change: Change) -> None:
         change.failure = StoreAway(f"the database refused: {error}")
     except (DragomanError, OSError) as error:
         change.failure = error
-
-
-def _answer(batch: list[Change]) -> None:
-    """Give every change its answer (on the event loop)."""
-    for change in batch:
-        if change.future.done():
-            continue
-        if change.failure is not None:
-            change.future.set_exception(change.failure)
-        else:
-            change.future.set_result(change.result)
