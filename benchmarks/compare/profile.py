@@ -113,7 +113,7 @@ def read(text: str, cost: Mapping[int, float]) -> tuple[Mapping[str, float], Map
         stack, _, count = line.rpartition(" ")
         head, *frames = stack.split(";")
         thread = _THREAD.match(head)
-        if thread is None or int(thread["id"]) not in cost or not frames:
+        if thread is None or int(thread["id"]) not in cost or not frames or not count.isdecimal():
             continue
         places = [place(frame) for frame in frames]
         name = _change(places) if "store-writer" in head else stage(places)

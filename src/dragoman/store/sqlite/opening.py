@@ -46,6 +46,7 @@ def connect(database: Path) -> apsw.Connection:
         os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))  # what SQLite makes beside it gets the same mode
         connection = apsw.Connection(str(database), statementcachesize=200)
         connection.set_busy_timeout(5000)
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # else a bound LIMIT is planned anew at every call
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
         connection.pragma("secure_delete", 1)  # what is erased leaves no bytes behind in free pages
