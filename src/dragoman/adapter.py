@@ -437,6 +437,8 @@ def header(headers: Mapping[str, str], name: str) -> str:
 
 def linked(message: Message) -> Message:
     """Write attachments that are only an address (or a spot on the map) into the text."""
+    if not message.attachments:
+        return message
     kept = tuple(attachment for attachment in message.attachments if attachment.media)
     lines = [_line(attachment) for attachment in message.attachments if not attachment.media]
     body = "\n\n".join(part for part in (message.text, *lines) if part)

@@ -8,6 +8,7 @@ async def hello(turn: Turn, name: str = "you") -> None:
 """
 
 import dataclasses
+import functools
 import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -175,9 +176,10 @@ def action_value(event: Event) -> Any:
     return event.value.get("action_value") or event.value.get("action_id")
 
 
-def parameters(handler: Handler) -> list[inspect.Parameter]:
+@functools.lru_cache(maxsize=4096)
+def parameters(handler: Handler) -> tuple[inspect.Parameter, ...]:
     """Return a handler's parameters after the turn."""
-    return list(inspect.signature(handler).parameters.values())[1:]
+    return tuple(inspect.signature(handler).parameters.values())[1:]
 
 
 def bind(handler: Handler, words: str) -> dict[str, Any]:
