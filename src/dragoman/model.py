@@ -25,8 +25,11 @@ class _KeywordOnly(msgspec.StructMeta):
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
-class Value(msgspec.Struct, metaclass=_KeywordOnly, frozen=True, omit_defaults=True):
-    """The base of all values: frozen, slotted, keyword-only; defaults are left out of the JSON."""
+class Value(msgspec.Struct, metaclass=_KeywordOnly, frozen=True, omit_defaults=True, gc=False):
+    """The base of all values: frozen, slotted, keyword-only; defaults are left out of the JSON.
+
+    A value is in no cycle, so the collector of cycles is not told of it.
+    """
 
 
 class Secret:

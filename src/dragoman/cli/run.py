@@ -1,10 +1,11 @@
 """`dragoman run`: start the bot."""
 
+import gc
 import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from dragoman.service.installation import Installation
 
 
+YOUNG: Final = 20_000
+"""Objects that are made before the collector of cycles looks at the young ones: a message makes some hundreds."""
 HELD = """Dragoman is held: it takes nothing in and sends nothing. Stop it with Ctrl-C.
 
   Health     http://{address}/health/live
@@ -58,6 +61,8 @@ def run(
     def announce(house: "House", address: str) -> None:
         sys.stdout.write(HELD.format(address=address) if held else greeting(installation, house, address))
         sys.stdout.flush()
+        gc.freeze()  # what was loaded stays: nobody need look at it again
+        gc.set_threshold(YOUNG, 50, 100)
 
     async def run_to_the_end() -> None:
         await service.run(installation, announce=announce, roles=roles, held=held)
