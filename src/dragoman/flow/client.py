@@ -103,35 +103,36 @@ class Client:
         return response
 
     async def _send(self, account: Account, request: Request, used: Used) -> Response:
+        if isinstance(request, Http):
+            return await self._http.carry(await self._equip(account, request, used))
         if isinstance(request, Push):
             return self._hub.carry(account.name, request)
         if isinstance(request, Expired):
             self.tokens.drop(account.name, request.credential, used.get(request.credential, ""))
             return Response(status=204)
-        if isinstance(request, Smtp | Imap | ImapPart):
-            if self._mail is None:
-                raise NoAnswer("this process carries no mail", sent=False)
-            return await self._mail.carry(account.name, request, await self._secret(account, request.server.auth, used))
-        return await self._http.carry(await self._equip(account, request, used))
+        if self._mail is None:
+            raise NoAnswer("this process carries no mail", sent=False)
+        return await self._mail.carry(account.name, request, await self._secret(account, request.server.auth, used))
 
     async def _secret(self, account: Account, credential: Credential, used: Used) -> str:
-        used[credential] = await self.tokens.secret(account, credential, self.perform)
-        return used[credential]
+        secret = self.tokens.at_hand(account, credential)
+        if secret is None:
+            secret = await self.tokens.secret(account, credential, self.perform)
+        used[credential] = secret
+        return secret
 
     async def _equip(self, account: Account, request: Http, used: Used) -> Http:
         """Put the secrets that a request names in their places."""
         request = referred(request, self.refer) if request.refers else request
         changes: dict[str, Any] = {}
-        for slot in ("json", "form"):
-            values = getattr(request, slot)
-            if values and any(isinstance(value, Credential) for value in values.values()):
+        for slot, values in (("json", request.json), ("form", request.form)):
+            if values and Credential in map(type, values.values()):
                 changes[slot] = {
                     name: await self._secret(account, value, used) if isinstance(value, Credential) else value
                     for name, value in values.items()
                 }
         if request.auth is not None:
-            secret = await self._secret(account, request.auth, used)
-            changes |= self._place(request, secret)
+            changes |= self._place(request, await self._secret(account, request.auth, used))
         return msgspec.structs.replace(request, **changes) if changes else request
 
     def _place(self, request: Http, secret: str) -> dict[str, Any]:

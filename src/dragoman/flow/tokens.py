@@ -119,20 +119,26 @@ class Tokens:
         self._failed: dict[Key, tuple[str, float]] = {}
         self._renewing: dict[Key, asyncio.Task[Kept]] = {}
 
+    def at_hand(self, account: Account, credential: Credential) -> str | None:
+        """Return what a credential names where nothing has to be waited for: a setting, or a token that is good."""
+        field = getattr(account.adapter, credential.name, None)
+        if isinstance(field, Secret) and (field or account.adapter.oauth() is None):
+            return field.reveal()
+        key = (account.name, credential)
+        kept = self._memory.get(key)
+        return kept.value if self._alive(kept, key) else None
+
     async def secret(self, account: Account, credential: Credential, perform: Perform) -> str:
         """Return what a credential names: a setting, or a token, renewed if need be.
 
         Raises `CredentialRefused` (with the workspace, if only that is concerned), or `NoAnswer` for trouble that may
         pass; nothing was sent then.
         """
-        field = getattr(account.adapter, credential.name, None)
-        if isinstance(field, Secret) and (field or account.adapter.oauth() is None):
-            return field.reveal()
-        key = (account.name, credential)
-        kept = self._memory.get(key)
-        if not self._alive(kept, key):
-            kept = await self._once(key, functools.partial(self._obtain, account, credential, perform))
-        return kept.value
+        secret = self.at_hand(account, credential)
+        if secret is None:
+            obtain = functools.partial(self._obtain, account, credential, perform)
+            secret = (await self._once((account.name, credential), obtain)).value
+        return secret
 
     def drop(self, account: str, credential: Credential, failed: str) -> None:
         """Take note that the platform refused this token; one that was renewed meanwhile stays."""

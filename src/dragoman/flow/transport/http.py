@@ -1,25 +1,22 @@
-"""HTTP over one shared aiohttp session; its types leak nowhere."""
+"""HTTP: plain requests over connections of our own, all others over aiohttp; its types leak nowhere.
+
+Nearly all requests are plain (`plain.written`), and cost a tenth of the CPU time so.
+"""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from dragoman.errors import NoAnswer
 from dragoman.flow.media import MediaStore
-from dragoman.flow.transport import public
+from dragoman.flow.transport import plain, public
+from dragoman.flow.transport.connection import LARGEST_ANSWER
+from dragoman.flow.transport.connections import CONNECT, KEEP_ALIVE, LIMIT, Connections
 from dragoman.wire import Http, Part, Response
-
-CONNECT: Final = 5.0
-"""Seconds for the name look-up and the connection: nothing has been sent until then."""
-LARGEST_ANSWER: Final = 4 << 20
-"""Bytes of an answer that is read into memory."""
-KEEP_ALIVE: Final = 4.0
-"""Seconds that an idle connection is kept: shorter than servers do, so that none closes as we send."""
-
 
 class HttpTransport:
     """Carries `Http` requests. Secrets are in place already when they come here."""
@@ -28,16 +25,26 @@ class HttpTransport:
         """`private_hosts`: where a request for the public internet may go nevertheless."""
         self._media = media
         self._private_hosts = frozenset(private_hosts)
+        self._connections = Connections()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         """By whether they connect to public addresses only."""
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._connections.close()
         for session in self._sessions.values():
             await session.close()
 
     async def carry(self, request: Http) -> Response:
         """Make a request; raises `NoAnswer`, saying whether it may have arrived, or `MediaRefused`."""
+        written = None if self._guarded(request) else plain.written(request)
+        if written is None:
+            return await self._particular(request)
+        answer = await self._connections.ask(written, request.timeout)
+        return plain.unpacked(answer, LARGEST_ANSWER) if "content-encoding" in answer.headers else answer
+
+    async def _particular(self, request: Http) -> Response:
+        """Make a request that is not plain."""
         try:
             with contextlib.ExitStack() as files:
                 return await self._exchange(request, self._body(request, files))
@@ -69,7 +76,7 @@ class HttpTransport:
         guarded = self._guarded(request)
         if guarded not in self._sessions:
             connector = aiohttp.TCPConnector(
-                limit=256,
+                limit=LIMIT,
                 keepalive_timeout=KEEP_ALIVE,
                 ttl_dns_cache=60,
                 socket_factory=public.connect if guarded else None,
