@@ -42,9 +42,9 @@ class Connection(asyncio.Protocol):
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
-        self._begin()
+        self._forget()
 
-    def _begin(self) -> None:
+    def _forget(self) -> None:
         """Forget the answer before."""
         self._status = 0
         self._headers: dict[str, str] = {}
@@ -61,9 +61,11 @@ class Connection(asyncio.Protocol):
 
         Raises `NoAnswer`, which says that the request may have arrived. A caller who is cancelled closes it.
         """
+        self._forget()
         self._bodiless = bodiless
-        self._waiter = waiter = self._loop.create_future()
-        late = self._loop.call_later(seconds, self._fail, NoAnswer("no answer: TimeoutError", sent=True))
+        waiter: asyncio.Future[Response] = self._loop.create_future()
+        self._waiter = waiter
+        late = self._loop.call_later(seconds, self._late)
         self._transport.write(request)
         try:
             return await waiter
@@ -104,10 +106,9 @@ class Connection(asyncio.Protocol):
         self.lost.set_result(None)
 
     def on_message_begin(self) -> None:
-        """Begin an answer (the parser calls this and what follows); one that nobody asked for closes the connection."""
+        """Close the connection if this is one answer too many (the parser calls this and what follows)."""
         if self._waiter is None:
             self.abort()
-        self._begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; of several with one name the last counts, and what follows a body is not one."""
@@ -117,10 +118,12 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Take the status; one below 200 announces the answer and is none."""
         status = self._parser.get_status_code()
-        if status >= 200:
-            self._status = status
-            if self._bodiless:
-                self._answer(keep=False)  # the parser cannot be told, and would wait for a body
+        if status < 200:
+            self._headers.clear()
+            return
+        self._status = status
+        if self._bodiless:
+            self._answer(keep=False)  # the parser cannot be told, and would wait for a body
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body; what is beyond the largest answer is cut off."""
@@ -141,6 +144,9 @@ class Connection(asyncio.Protocol):
             self.abort()
         if waiter is not None and not waiter.done():
             waiter.set_result(Response(status=self._status, headers=self._headers, body=b"".join(self._body)))
+
+    def _late(self) -> None:
+        self._fail(NoAnswer("no answer: TimeoutError", sent=True))
 
     def _fail(self, why: NoAnswer) -> None:
         waiter, self._waiter = self._waiter, None

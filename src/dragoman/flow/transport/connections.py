@@ -130,9 +130,7 @@ class Connections:
     async def _connect(self, origin: Origin) -> Connection:
         loop = asyncio.get_running_loop()
         trusted = await self._trust() if origin.tls else None
-        found = await loop.getaddrinfo(
-            origin.host, origin.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
-        )
+        found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
         line = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=SECOND_ADDRESS)
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _, connection = await loop.create_connection(

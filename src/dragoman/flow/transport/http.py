@@ -18,6 +18,7 @@ from dragoman.flow.transport.connection import LARGEST_ANSWER
 from dragoman.flow.transport.connections import CONNECT, KEEP_ALIVE, LIMIT, Connections
 from dragoman.wire import Http, Part, Response
 
+
 class HttpTransport:
     """Carries `Http` requests. Secrets are in place already when they come here."""
 

@@ -76,29 +76,27 @@ class _Place(NamedTuple):
 
 def written(request: Http) -> Plain | None:
     """Write a request; None if it is not plain. Raises `ValueError` for a header with control characters."""
-    method, names = request.method.upper(), set(map(str.lower, request.headers))
     if request.into != "memory" or request.parts or request.upload is not None:
         return None
-    place = _place(request.url, tuple(request.query.items()))
-    if place is None or method not in METHODS or not names.isdisjoint(PARTICULAR):
+    place, method = _place(request.url, tuple(request.query.items())), request.method.upper()
+    headers = {name.lower(): name + ": " + value for name, value in request.headers.items()}
+    if place is None or method not in METHODS or not PARTICULAR.isdisjoint(headers):
         return None
+    _check("".join(headers.values()))
     body, kind = _body(request)
-    lines = [f"{method} {place.target} HTTP/1.1", "Host: " + place.host, *_headers(request.headers)]
-    lines += [line for name, line in DEFAULTS if name not in names]
+    lines = [f"{method} {place.target} HTTP/1.1", "Host: " + place.host, *headers.values()]
+    lines += [line for name, line in DEFAULTS if name not in headers]
     if kind or method not in WITHOUT_BODY:
         lines.append(f"Content-Length: {len(body)}")
-    if (kind or method in WITH_BODY) and "content-type" not in names:
+    if (kind or method in WITH_BODY) and "content-type" not in headers:
         lines.append("Content-Type: " + (kind or "application/octet-stream"))
     lines.append("\r\n")
     return Plain(place.origin, method, "\r\n".join(lines).encode("utf-8", "ignore") + body)
 
 
-def _headers(headers: dict[str, str]) -> list[str]:
-    lines = [name + ": " + value for name, value in headers.items()]
-    text = "".join(lines)
-    if not text.isprintable() and _CONTROL.search(text):
-        raise ValueError("a header with control characters, which could be read as another header")
-    return lines
+def _check(headers: str) -> None:
+    if not headers.isprintable() and _CONTROL.search(headers):
+        raise ValueError("a control character in a header, which could be read as another header")
 
 
 def _body(request: Http) -> tuple[bytes, str]:
