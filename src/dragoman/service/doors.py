@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import os
 import socket
 import stat
@@ -11,7 +12,8 @@ from typing import Any
 import uvicorn
 
 from dragoman.errors import ConfigError
-from dragoman.web.protocol import BoundedProtocol
+from dragoman.flow.context import Context
+from dragoman.web.protocol import BoundedProtocol, HookProtocol
 
 
 class Server(uvicorn.Server):
@@ -23,8 +25,9 @@ class Server(uvicorn.Server):
         yield
 
 
-def serving(application: Any) -> Server:
-    """Make a server for an application."""
+def serving(application: Any, hooks: Context | None = None) -> Server:
+    """Make a server for an application, and for the hooks of the accounts in `hooks`."""
+    protocol: Any = BoundedProtocol if hooks is None else functools.partial(HookProtocol, hooks)
     return Server(
         uvicorn.Config(
             application,
@@ -32,7 +35,7 @@ def serving(application: Any) -> Server:
             log_config=None,
             access_log=False,
             server_header=False,
-            http=BoundedProtocol,
+            http=protocol,
             ws="websockets-sansio",
             ws_max_size=65_536,
             ws_per_message_deflate=False,

@@ -64,8 +64,8 @@ def _doors(
 ) -> Doors:
     settings, doors = installation.settings, Doors(servers=[], sockets=[])
 
-    def open_door(application: Any, listener: socket.socket) -> None:
-        doors.servers.append(serving(application))
+    def open_door(application: Any, listener: socket.socket, hooks: Context | None = None) -> None:
+        doors.servers.append(serving(application, hooks))
         doors.sockets.append(listener)
 
     if public:
@@ -76,8 +76,9 @@ def _doors(
             unready=lambda: _unready(house.context) if roles else "the service is held",
             public_url=settings.public_url,
         )
-        application = app.build(front) if "gateway" in roles else app.health_only(front)
-        open_door(application, bind(settings.host, settings.port, "port"))
+        gateway = "gateway" in roles
+        application = app.build(front) if gateway else app.health_only(front)
+        open_door(application, bind(settings.host, settings.port, "port"), house.context if gateway else None)
     if public and settings.metrics_port:
         open_door(app.metrics_only(), bind("127.0.0.1", settings.metrics_port, "metrics_port"))
     listener = bind_control(installation.control)

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from dragoman import telemetry
@@ -22,7 +22,6 @@ from dragoman.flow.transport.local import Hub
 from dragoman.web import oauth
 from dragoman.web.chat import converse
 from dragoman.web.guard import KEY_COOKIE, Guard
-from dragoman.web.hooks import hook
 
 SESSION_COOKIE: Final = "dragoman_chat"
 YEAR: Final = 31_536_000
@@ -53,8 +52,8 @@ class Front:
 
 
 def build(front: Front) -> ASGIApp:
-    """Return the ASGI application: hooks by the short way, everything else by Starlette."""
-    pages = Starlette(
+    """Return the application of the pages; the hooks beside them are the protocol's (`web.protocol`)."""
+    return Starlette(
         routes=[
             Route("/", functools.partial(_home, front)),
             Route("/chat", functools.partial(_chat_page, front)),
@@ -66,22 +65,6 @@ def build(front: Front) -> ASGIApp:
             Route("/metrics", functools.partial(_metrics, front)),
         ]
     )
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        name = hook_account(scope["path"]) if scope["type"] == "http" else ""
-        if name:
-            await hook(front.context, name, scope, receive, send)
-        else:
-            await pages(scope, receive, send)
-
-    return application
-
-
-def hook_account(path: str) -> str:
-    """Return the account that a hook's path names: `/hooks/<account>`, and `/webhook` for the account `webhook`."""
-    if path.startswith("/hooks/"):
-        return path[7:].strip("/") or "?"
-    return "webhook" if path in {"/webhook", "/webhook/"} else ""
 
 
 def metrics_only() -> ASGIApp:

@@ -1,14 +1,27 @@
-"""The HTTP protocol at the door: uvicorn's, with a limit on how long and how large headers may be."""
+"""The HTTP protocol at the door: uvicorn's, with a limit on how long and how large headers may be, and hooks.
+
+A hook's request does not become messages of ASGI: its body is collected here, and answered from here. Requests for
+pages go on through uvicorn, on the same connection, in any mixture; pipelined ones are answered in their order.
+"""
 
 import asyncio
-from typing import Any, Final
+import functools
+from typing import Any, Final, cast
+from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from dragoman.flow.context import Context
+from dragoman.web import hooks
+from dragoman.web.visit import Visit
+from dragoman.wire import Response
 
 HEADER_BYTES: Final = 65_536
 """Bytes that may come before a request's headers are complete."""
 HEADER_SECONDS: Final = 10.0
 """Seconds that the headers of a connection's first request may take."""
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -40,14 +53,195 @@ class BoundedProtocol(HttpToolsProtocol):
         """Note that a request is known: what follows is its body, which has limits of its own."""
         self._calm()
         self._before_headers = -(1 << 62)
-        super().on_headers_complete()
+        self._serve_next()
 
     def on_message_begin(self) -> None:
         """Count anew for the next request of the connection."""
         self._before_headers = 0
         super().on_message_begin()
 
+    def _serve_next(self) -> None:
+        """Serve the request whose headers are complete, or let it wait for its turn."""
+        super().on_headers_complete()
+
     def _calm(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+
+class HookProtocol(BoundedProtocol):
+    """Serves hooks by itself. At most one visit of a connection is served at a time; others wait in `pipeline`."""
+
+    def __init__(self, context: Context, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._context = context
+        self._reading: Visit | None = None
+        """Whose body the parser is at."""
+        self._turn: Visit | None = None
+        """Whose turn it is, or was last."""
+        self._open: Visit | None = None
+        """Whose turn it is, while its body has not come."""
+        self._slow: asyncio.TimerHandle | None = None
+        self._idle_from: float | None = None
+        """Since when nobody asked for anything; None while somebody does."""
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; a body that did not come with its headers has its time from now on."""
+        super().data_received(data)
+        if self._open is not None:
+            self._await_body()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the visit that is served, if one is."""
+        if self._open is not None and self._open.account is not None:
+            hooks.left_early(self._open.account)
+        self._close()
+        if self._turn is not None:
+            self._turn.leave()
+        super().connection_lost(exc)
+        super()._unset_keepalive_if_required()
+
+    def on_response_complete(self) -> None:
+        """Let the next request begin, or the time run in which there has to be one."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_from = self.loop.time()
+            if self.timeout_keep_alive_task is None:
+                self._look_again(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was idle all the time: it has one timer, and not one for each of its requests."""
+        self.timeout_keep_alive_task = None
+        if self._idle_from is None:
+            return
+        left = self._idle_from + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._look_again(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _look_again(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Take note that somebody asks for something (uvicorn has timers to cancel here)."""
+        self._idle_from = None
+
+    def on_body(self, body: bytes) -> None:
+        """Collect a hook's body; of a request that is refused the rest is read and thrown away."""
+        visit = self._reading
+        if visit is None:
+            super().on_body(body)
+        elif visit.refusal is None and not visit.take(body) and visit.account is not None:
+            self._refuse(visit, hooks.too_large(visit.account))
+
+    def on_message_complete(self) -> None:
+        """Serve a hook's request that is whole."""
+        visit, self._reading = self._reading, None
+        if visit is None:
+            super().on_message_complete()
+            return
+        visit.whole = True
+        if visit is self._open:
+            self._proceed(visit)
+
+    def _serve_next(self) -> None:
+        """Serve a hook by ourselves, and let uvicorn serve all else; either waits for its turn."""
+        self._reading = visit = self._visit()
+        if visit is None:
+            super()._serve_next()
+            return
+        before, self.cycle = self.cycle, cast("RequestResponseCycle", visit)
+        if before is None or before.response_complete:
+            self._proceed(visit)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _visit(self) -> Visit | None:
+        """Return the visit that the headers begin; None when they are not a hook's."""
+        if self.parser.should_upgrade() and self._should_upgrade():
+            return None
+        path, query = _target(self.url)
+        name = hooks.hook_account(self.root_path + path)
+        if not name:
+            return None
+        method = self.parser.get_method().decode()
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in self.headers}
+        visit = Visit(self, method, (self.root_path + path, query), headers)
+        visit.keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        admitted = hooks.admit(self._context, name, method, headers.get("content-length", "0"))
+        if isinstance(admitted, Response):
+            visit.refusal = admitted
+        else:
+            visit.account = admitted
+        return visit
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Begin with a request that waited: uvicorn calls this when the one before is answered."""
+        if not isinstance(cycle, Visit):
+            super()._start_asgi_task(cycle, app)
+            return
+        self._proceed(cycle)
+        if self._open is not None:
+            self._await_body()
+
+    def _proceed(self, visit: Visit) -> None:
+        """Go on with the visit whose turn it is: serve it, or wait for its body."""
+        self._turn = visit
+        if not visit.whole and visit.refusal is None:
+            self._open = visit
+            return
+        self._close()
+        task = self.loop.create_task(self._serve(visit))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _serve(self, visit: Visit) -> None:
+        try:
+            if visit.refusal is not None or visit.account is None:
+                await hooks.refuse(visit, visit.refusal or hooks.unfinished())
+            else:
+                await hooks.hook(self._context, visit.account, visit.request(), visit)
+        finally:
+            if not (visit.response_complete or visit.disconnected or self.transport.is_closing()):
+                visit.keep_alive = False
+                visit.write(hooks.unfinished())
+
+    def _refuse(self, visit: Visit, refusal: Response) -> None:
+        visit.refusal = refusal
+        if visit is self._open:
+            self._proceed(visit)
+
+    def _await_body(self) -> None:
+        if self._slow is None and not self.transport.is_closing():
+            self._slow = self.loop.call_later(hooks.BODY_SECONDS, self._lose_patience)
+            if self.expect_100_continue:
+                self.transport.write(CONTINUE)
+
+    def _lose_patience(self) -> None:
+        """Refuse a body that does not come; what of it may still come is not waited for."""
+        visit = self._open
+        if visit is not None and visit.account is not None:
+            visit.keep_alive = False
+            self._refuse(visit, hooks.too_slow(visit.account))
+
+    def _close(self) -> None:
+        self._open = None
+        if self._slow is not None:
+            self._slow.cancel()
+            self._slow = None
+
+
+@functools.lru_cache(maxsize=128)
+def _target(url: bytes) -> tuple[str, str]:
+    """Return the path and the query of a request's target; platforms ask for the same again and again."""
+    parsed = httptools.parse_url(url)
+    path = (parsed.path or b"").decode("ascii")
+    return unquote(path) if "%" in path else path, (parsed.query or b"").decode("latin-1")
