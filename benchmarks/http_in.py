@@ -26,9 +26,9 @@ from typing import Any, Final, cast
 import httptools
 import uvicorn
 import uvloop
-
 from benchmarks.compare import workload
 from benchmarks.compare.processes import cpu_seconds
+
 from dragoman import telemetry
 from dragoman.adapter import Known, Me
 from dragoman.adapters.slack import Slack
@@ -94,8 +94,14 @@ class KnowsAll:
 
 def slack() -> Slack:
     """Return the account's adapter."""
-    secrets = {"signing_secret": Secret(workload.SIGNING_SECRET), "bot_token": Secret(workload.BOT_TOKEN)}
-    return Slack(account="bench", bot_user_id=workload.BOT, bot_id=workload.BOT_ID, app_id=workload.APP, **secrets)
+    return Slack(
+        account="bench",
+        signing_secret=Secret(workload.SIGNING_SECRET),
+        bot_token=Secret(workload.BOT_TOKEN),
+        bot_user_id=workload.BOT,
+        bot_id=workload.BOT_ID,
+        app_id=workload.APP,
+    )
 
 
 def context() -> Context:
@@ -122,7 +128,7 @@ def server(kind: str) -> Server | uvicorn.Server:
     if kind == "asgi":
         return serving(application)
     if kind == "hooks":
-        hooks.receive = at_once
+        vars(hooks)["receive"] = at_once
     return serving(application, context())
 
 
@@ -130,7 +136,7 @@ async def serve(kind: str) -> None:
     """Serve on a free port until killed; the port is printed."""
     telemetry.configure_logs("critical", io.StringIO())
     listener = bind("127.0.0.1", 0, "port")
-    print(listener.getsockname()[1], flush=True)  # noqa: T201
+    print(listener.getsockname()[1], flush=True)
     if kind == "httptools":
         await (await asyncio.get_running_loop().create_server(Floor, sock=listener)).serve_forever()
     else:
@@ -201,7 +207,7 @@ def adapter(count: int, rounds: int) -> None:
 def show(name: str, figures: Sequence[float]) -> None:
     """Print a line: the median and the range."""
     median, least, most = statistics.median(figures), min(figures), max(figures)
-    print(f"{name:<12}{median:7.1f} us   ({least:.1f} to {most:.1f})")  # noqa: T201
+    print(f"{name:<12}{median:7.1f} us   ({least:.1f} to {most:.1f})")
 
 
 def main() -> None:

@@ -34,10 +34,7 @@ def _bytes(value: str | bytes) -> bytes:
 
 def hmac_sha256_hex(key: str | bytes, *parts: bytes) -> str:
     """Return the lower-case hexadecimal HMAC-SHA256 of the parts joined."""
-    digest = hmac.new(_bytes(key), digestmod=hashlib.sha256)
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
+    return hmac.new(_bytes(key), b"".join(parts), "sha256").hexdigest()
 
 
 def sha256_hex(*parts: bytes) -> str:

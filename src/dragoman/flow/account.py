@@ -39,6 +39,26 @@ class Account:
         return self.adapter.platform
 
 
+NOBODY: Final = Me()
+
+
+class Nonces:
+    """Random texts, each given once; the system is asked for many at a time, because that is what costs."""
+
+    DIGITS: Final = 32
+    MANY: Final = 128
+
+    def __init__(self) -> None:
+        self._left = ""
+
+    def __call__(self) -> str:
+        """Return the next one."""
+        if not self._left:
+            self._left = secrets.token_hex(self.DIGITS // 2 * self.MANY)
+        nonce, self._left = self._left[: self.DIGITS], self._left[self.DIGITS :]
+        return nonce
+
+
 INSIDE: Final = "-"
 """The account of no platform: what happens there is for nobody to read. No other account can have this name."""
 
@@ -53,6 +73,7 @@ class Accounts:
         self._me: dict[str, Me] = {}
         self._workspaces: dict[str, dict[str, Me]] = {}
         self._clock = clock
+        self._nonces = Nonces()
 
     def __iter__(self) -> Iterator[Account]:
         return iter(list(self._accounts.values()))
@@ -72,9 +93,9 @@ class Accounts:
 
     def known(self, account: Account, cursor: str = "") -> Known:
         """Return what an adapter may know now."""
-        me = self._me.get(account.name, Me())
-        workspaces = self._workspaces.get(account.name, {})
-        return Known(now=self._clock(), me=me, workspaces=workspaces, cursor=cursor, nonce=secrets.token_hex(16))
+        me = self._me.get(account.name, NOBODY)
+        workspaces = self._workspaces.get(account.name) or {}
+        return Known(now=self._clock(), me=me, workspaces=workspaces, cursor=cursor, nonce=self._nonces())
 
     def installed(self, account: str, workspaces: Mapping[str, Me]) -> None:
         """Take over which bot an account is in the workspaces that installed it."""

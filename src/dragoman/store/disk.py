@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,10 @@ BALLAST = 64 * MEGABYTE
 CRAMPED: Final = 16 * MEGABYTE
 """Free bytes below which the ballast goes."""
 
+MOMENT: Final = 0.25
+"""Seconds in which the disk is looked at so many times at most, however often the door asks:"""
+LOOKS: Final = 8
+
 log = telemetry.logger("disk")
 
 
@@ -33,6 +39,7 @@ class Disk:
         least_share: float | None = None,
         ballast: int | None = None,
         patience: int = 15,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Watch a folder's disk; the ballast is made at the `patience`-th tending, if there is room for it."""
         self._folder = folder
@@ -42,6 +49,10 @@ class Disk:
         self._ballast = folder / "ballast"
         self._patience = patience
         self._said = ""
+        self._clock = clock
+        self._answer = ""
+        self._looks = 0
+        self._until = 0.0
 
     def _room(self) -> tuple[int, int]:
         """Return the bytes that are free, and those that have to be."""
@@ -50,7 +61,16 @@ class Disk:
         return disk.f_bavail * disk.f_frsize, max(self._least_free, share)
 
     def trouble(self) -> str:
-        """Say why nothing may be taken in; empty when there is room."""
+        """Say why nothing may be taken in; empty when there is room. Who asks very often is told what was just seen."""
+        now = self._clock()
+        if now >= self._until:
+            self._looks, self._until = 0, now + MOMENT
+        if self._looks < LOOKS:
+            self._looks += 1
+            self._answer = self._look()
+        return self._answer
+
+    def _look(self) -> str:
         try:
             free, least = self._room()
         except OSError as error:
@@ -77,7 +97,7 @@ class Disk:
 
     def tend(self) -> None:
         """Keep the ballast in order, show what is free, and log when taking in stops and goes on."""
-        trouble = self.trouble()
+        trouble = self._look()
         if bool(trouble) != bool(self._said):
             log.error("disk.low", reason=trouble) if trouble else log.warning("disk.has_room")
         self._said = trouble

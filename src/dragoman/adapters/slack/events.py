@@ -3,7 +3,6 @@
 Source: docs.slack.dev, "Events API", "message event", "reaction_added event", "app_rate_limited event".
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -48,7 +47,7 @@ def _surrounded(origin: Origin, envelope: Envelope) -> Origin:
     bots = (each.user_id for each in envelope.authorizations or () if each.is_bot and each.user_id)
     origin = origin.entered(envelope.team_id or "", _installation(envelope))
     me = origin.me if origin.me.id else msgspec.structs.replace(origin.me, id=next(bots, ""))
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         origin,
         me=me,
         app_id=envelope.api_app_id or "",

@@ -1,15 +1,15 @@
 """Where a payload comes from, and how an event is made there."""
 
-import dataclasses
 import math
-from collections.abc import Mapping
 from typing import Any, Final
+
+import msgspec
 
 from dragoman.adapter import Adapter, Me, Receipt
 from dragoman.adapters.slack import mrkdwn
 from dragoman.adapters.slack.payloads import Content, File
 from dragoman.errors import Malformed
-from dragoman.model import Address, Attachment, AttachmentKind, ChatKind, Event, Sender
+from dragoman.model import Address, Attachment, AttachmentKind, ChatKind, Event, Sender, Value
 
 KINDS: Final[dict[str, AttachmentKind]] = {"image": "image", "audio": "audio", "video": "video"}
 WITHOUT_BYTES: Final = frozenset({"tombstone", "hidden_by_limit"})
@@ -20,8 +20,7 @@ INSTALLATION: Final = "installation"
 """Where an address, or a file, says whose token serves it."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Place:
+class Place(Value):
     """A spot in a workspace: a channel, and the thread in which our reply will live."""
 
     channel: str
@@ -29,14 +28,13 @@ class Place:
     kind: ChatKind = "group"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Origin:
+class Origin(Value):
     """What surrounds a payload: the account, who we are in it, the clock, the workspace and the app."""
 
     adapter: Adapter
     me: Me
     now: float
-    bots: Mapping[str, Me] = dataclasses.field(default_factory=dict)
+    bots: dict[str, Me] = {}
     """Which bot we are by installation, where workspaces install the app."""
     workspace: str = ""
     installation: str = ""
@@ -48,10 +46,10 @@ class Origin:
     def entered(self, workspace: str, installation: str = "") -> "Origin":
         """Stand in a workspace: as the bot that we are by its installation, or by that of its organisation."""
         if self.adapter.oauth() is None:
-            return dataclasses.replace(self, workspace=workspace)
+            return msgspec.structs.replace(self, workspace=workspace)
         installation = installation or workspace
         me = self.bots.get(installation, self.me)
-        return dataclasses.replace(self, workspace=workspace, installation=installation, me=me)
+        return msgspec.structs.replace(self, workspace=workspace, installation=installation, me=me)
 
     def outsider(self, content: Content) -> str:
         """Say why its author does not count: `self`, `bot`, or nothing for a person.
