@@ -24,10 +24,11 @@ RATE: Final = 400
 LOOP: Final = "event loop: polling, reads, wake-ups"
 WRITER: Final = "store's thread: "
 STAGES: Final[Mapping[str, str]] = {
-    "/structlog/": "logs",
     "/logging/": "logs",
-    "/dragoman/telemetry.py": "logs",
     "/prometheus_client/": "metrics",
+    "/dragoman/telemetry.py:labels": "metrics",
+    "/dragoman/telemetry.py:observe": "metrics",
+    "/dragoman/telemetry.py": "logs",
     "/dragoman/crypto.py": "verify",
     "__init__.py:verify": "verify",
     "flow/receive.py:_verify": "verify",

@@ -3,21 +3,58 @@
 Logs carry ids and reasons, never message text or secrets.
 """
 
+import functools
+import json
 import logging
 import os
+import re
+import reprlib
 import signal
 import sys
+import time
 import traceback
+from bisect import bisect_left
 from pathlib import PurePath
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final, Self, TextIO
 
-import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import msgspec
+import prometheus_client
+from prometheus_client.metrics import MetricWrapperBase
 
-REGISTRY: Final = CollectorRegistry(auto_describe=True)
+REGISTRY: Final = prometheus_client.CollectorRegistry(auto_describe=True)
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.4, 0.5, 0.6, 1, 2.5, 5, 10, 30, 60, 120)
 """Histogram buckets; they hold the marks of our objectives (0.3 s and 0.5 s) exactly."""
+
+
+class _Labelled(MetricWrapperBase):
+    """A metric that finds a child it has by its labels alone; the library checks, converts and locks each time."""
+
+    def labels(self, *labelvalues: object, **labelkwargs: object) -> Self:
+        """Return the child of these labels."""
+        known: dict[Any, Self] = self._metrics  # type: ignore[assignment] # children are of their parent's class
+        return known.get(labelvalues) or super().labels(*labelvalues, **labelkwargs)
+
+
+class Counter(_Labelled, prometheus_client.Counter):
+    """Counts happenings."""
+
+
+class Gauge(_Labelled, prometheus_client.Gauge):
+    """Shows how much there is."""
+
+
+class Histogram(_Labelled, prometheus_client.Histogram):
+    """Counts times by their length; finds the bucket by halves, where the library tries one after the other."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        """Count a time, in seconds."""
+        if exemplar:
+            super().observe(amount, exemplar)
+            return
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
+
 
 stage_seconds = Histogram(
     "dragoman_stage_seconds",
@@ -212,43 +249,77 @@ archive_failures = Counter(
 )
 
 
+class _Sink:
+    """A stream that loses a line, and never the service, when its disk is full or its reader is gone."""
+
+    def __init__(self) -> None:
+        self.level = logging.INFO
+        self.stream: TextIO | None = None  # standard error, whatever that is by then
+
+    def write(self, line: str) -> None:
+        stream = self.stream or sys.stderr
+        try:
+            stream.write(line)
+            stream.flush()
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            log_lines_lost.inc()
+
+
+sink: Final = _Sink()
+"""Where every logger writes, so that one made before the configuration follows it."""
+
+
 def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:
     """Write logs as one JSON object a line to `stream` (standard error), at `level` and above."""
-    number = logging.getLevelNamesMapping()[level.upper()]
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", Sink(stream or sys.stderr))),
-        cache_logger_on_first_use=False,
-    )
+    sink.level = logging.getLevelNamesMapping()[level.upper()]
+    sink.stream = stream
     logging.basicConfig(handlers=[_Line()], level=logging.WARNING, force=True)
 
 
-class Sink:
-    """A stream that loses a line, and never the service, when its disk is full or its reader is gone."""
+class Logger:
+    """Writes lines that say which part of the house wrote them; a line below the level costs a comparison.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    A value that JSON does not have is written as Python shows it. No value makes a line fail.
+    """
 
-    def write(self, text: str) -> int:
-        """Write a line, or count it as lost."""
-        try:
-            return self._stream.write(text)
-        except (OSError, ValueError):  # ValueError: the stream is closed
-            log_lines_lost.inc()
-            return 0
+    __slots__ = ("_part",)
 
-    def flush(self) -> None:
-        """Flush what was written."""
-        try:
-            self._stream.flush()
-        except (OSError, ValueError):
-            log_lines_lost.inc()
+    def __init__(self, part: str) -> None:
+        self._part = part
+
+    def debug(self, event: str, /, **keys: object) -> None:
+        """Say what only helps to find a fault."""
+        if sink.level <= logging.DEBUG:
+            self._write("debug", event, keys)
+
+    def info(self, event: str, /, **keys: object) -> None:
+        """Say what happened as it should."""
+        if sink.level <= logging.INFO:
+            self._write("info", event, keys)
+
+    def warning(self, event: str, /, **keys: object) -> None:
+        """Say what may need a look."""
+        if sink.level <= logging.WARNING:
+            self._write("warning", event, keys)
+
+    def error(self, event: str, /, **keys: object) -> None:
+        """Say what failed."""
+        if sink.level <= logging.ERROR:
+            self._write("error", event, keys)
+
+    def log(self, level: int, event: str, /, **keys: object) -> None:
+        """Say something at a level of the standard library's."""
+        if sink.level <= level:
+            self._write(logging.getLevelName(level).lower(), event, keys)
+
+    def _write(self, level: str, event: str, keys: dict[str, object]) -> None:
+        line = {"part": self._part, **keys, "event": event, "level": level, "timestamp": _timestamp(time.time_ns())}
+        sink.write(_json(line) + "\n")
+
+
+def logger(name: str) -> Logger:
+    """Return a logger whose lines say which part of the house wrote them."""
+    return Logger(name)
 
 
 class _Line(logging.Handler):
@@ -259,12 +330,35 @@ class _Line(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         place = {"error": where(error)} if error is not None else {}
         words = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
-        structlog.get_logger(part=record.name).log(max(record.levelno, logging.DEBUG), words, **place)
+        logger(record.name).log(max(record.levelno, logging.DEBUG), words, **place)
 
 
-def logger(name: str) -> Any:
-    """Return a logger whose lines say which part of the house wrote them."""
-    return structlog.get_logger(part=name)
+def _timestamp(nanoseconds: int) -> str:
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{_second(seconds)}.{rest // 1000:06d}Z"
+
+
+@functools.lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+_SHOWN: Final = reprlib.Repr()
+"""Shows any value, a broken or an endless one too."""
+_SHOWN.maxother = _SHOWN.maxstring = 200
+_ENCODE: Final = msgspec.json.Encoder(enc_hook=_SHOWN.repr).encode
+_NOT_ASCII: Final = re.compile(r"[^\0-\x7f]")
+
+
+def _json(line: dict[str, object]) -> str:
+    """Write a line in ASCII: a terminal or a file need not agree with us on more."""
+    try:
+        text = msgspec.json.format(_ENCODE(line), indent=0).decode()
+    except (AttributeError, RecursionError, TypeError, ValueError):  # half a character, a list that holds itself
+        return json.dumps(
+            {name: each if isinstance(each, str | int) else _SHOWN.repr(each) for name, each in line.items()}
+        )
+    return text if text.isascii() else _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def where(error: BaseException) -> str:

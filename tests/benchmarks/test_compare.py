@@ -38,7 +38,7 @@ MACHINE: Final = {
 }
 
 STACKS: Final = """\
-thread (7): Main;deliver (/x/src/dragoman/flow/deliver.py:9);log (/x/site-packages/structlog/a.py:1) 3
+thread (7): Main;deliver (/x/src/dragoman/flow/deliver.py:9);info (/x/src/dragoman/telemetry.py:1) 3
 thread (7): Main;run (/x/lib/python3.11/asyncio/runners.py:1) 1
 thread (8): store-writer;_transact (/x/src/dragoman/store/sqlite/writer.py:1);claim (/x/src/i.py:2) 5
 thread (9): Other;run (/x/lib/python3.11/asyncio/runners.py:1) 1

@@ -11,7 +11,6 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
-import structlog
 
 from dragoman import telemetry
 from dragoman.testing.process import Service, configuration
@@ -85,5 +84,5 @@ def test_a_log_that_cannot_be_written_loses_its_line_and_nothing_else() -> None:
 
     telemetry.logger("test").info("lost")
 
-    structlog.reset_defaults()
+    telemetry.configure_logs()
     assert (telemetry.REGISTRY.get_sample_value("dragoman_log_lines_lost_total") or 0) > before

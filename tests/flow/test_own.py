@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-import structlog
 from tests.store.conftest import server
 
 from dragoman.adapter import Adapter, Capabilities, Known, Payload, Receipt
@@ -21,6 +20,7 @@ from dragoman.flow.context import Context
 from dragoman.flow.own import own
 from dragoman.model import Delivery
 from dragoman.store.postgres import PostgresStore
+from dragoman.testing.logs import captured
 from dragoman.testing.proxy import Proxy, proxied
 from dragoman.wire import Exchange, Outcome
 
@@ -158,7 +158,7 @@ async def test_an_account_switched_off_and_on_never_has_two_connections(owners: 
 async def test_of_two_accounts_with_one_token_one_waits_and_says_so(owners: Owners) -> None:
     async with ended(owners.begin(0, "one")):
         await until(lambda: owners.listening == ["0 one"], 20)
-        with structlog.testing.capture_logs() as logs:
+        with captured() as logs:
             async with ended(owners.begin(0, "two")):
                 await until(lambda: any(entry["event"] == "connection.elsewhere" for entry in logs), 20)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-import structlog
 
 from dragoman import telemetry
 from dragoman.adapter import Receipt
@@ -63,7 +62,7 @@ def logs() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     telemetry.configure_logs("debug", stream)
     yield stream
-    structlog.reset_defaults()
+    telemetry.configure_logs()
 
 
 class Desk:

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import psutil
 import pytest
-import structlog
 from starlette.types import Receive, Scope
 from starlette.types import Send as AsgiSend
 from uvicorn.protocols.utils import ClientDisconnected
@@ -234,7 +233,7 @@ def logs() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     telemetry.configure_logs("debug", stream)
     yield stream
-    structlog.reset_defaults()
+    telemetry.configure_logs()
 
 
 @pytest.fixture

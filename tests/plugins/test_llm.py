@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
-import structlog
 from msgspec.structs import replace
 
 from dragoman.engine import route
@@ -15,6 +14,7 @@ from dragoman.engine.plugin import Loaded
 from dragoman.engine.turn import NoWorld, Turn
 from dragoman.model import Event, Line, Say, Secret, Sender
 from dragoman.plugins import llm
+from dragoman.testing.logs import captured
 from dragoman.testing.model_server import ModelServer, Reply, cut, garbage, hang, html, huge, says, status
 from dragoman.testing.simulator import serve
 
@@ -145,7 +145,7 @@ async def test_in_a_group_the_model_is_told_who_speaks(server: ModelServer) -> N
 async def test_a_model_that_fails_is_answered_for_once(server: ModelServer, replies: list[Reply], reason: str) -> None:
     server.script(*replies)
     world = Journal()
-    with structlog.testing.capture_logs() as logs:
+    with captured() as logs:
         async with loaded(server, fallback="Later.") as plugin:
             answers = await said(plugin, "a secret question", world)
     assert answers == ["Later."]

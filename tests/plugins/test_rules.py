@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 import pytest
-import structlog
 from msgspec.structs import replace
 
 from dragoman.engine import route
@@ -16,6 +15,7 @@ from dragoman.errors import PluginError
 from dragoman.model import Answer, Event, Say, Sender
 from dragoman.plugins import rulebook, rules
 from dragoman.testing.clock import FakeClock
+from dragoman.testing.logs import captured
 from dragoman.testing.play import play
 
 AT_NINE = FakeClock(1_772_528_700.0)
@@ -163,7 +163,7 @@ async def test_an_unchanged_file_is_not_read_again(file: Path) -> None:
 async def test_a_broken_edit_is_logged_once_and_the_old_rules_stay(file: Path) -> None:
     shelf = rules.Shelf(file)
     rewrite(file, "- {match: ping}\n")
-    with structlog.testing.capture_logs() as logs:
+    with captured() as logs:
         assert not await shelf.refresh()
         assert not await shelf.refresh()
     assert [line["event"] for line in logs] == ["rules.kept"]
@@ -174,7 +174,7 @@ async def test_a_broken_edit_is_logged_once_and_the_old_rules_stay(file: Path) -
 async def test_a_file_that_is_away_for_a_moment_is_taken_up_when_it_is_back(file: Path) -> None:
     shelf = rules.Shelf(file)
     os.remove(file)  # noqa: PTH107 - a plain call: nothing else runs that it could hold up
-    with structlog.testing.capture_logs():
+    with captured():
         assert not await shelf.refresh()
     rewrite(file, "- {match: ping, answer: back}\n")
     assert await shelf.refresh()

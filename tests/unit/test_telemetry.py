@@ -1,25 +1,31 @@
 """What an operator sees: one JSON object a line, metrics with their help, errors without what was said."""
 
+import datetime as dt
 import io
 import json
 import logging
+import pathlib
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import prometheus_client
 import pytest
-import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dragoman import telemetry
+from dragoman.model import Secret
+from dragoman.testing.logs import captured
 
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     yield io.StringIO()
-    structlog.reset_defaults()
+    telemetry.configure_logs()
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -70,6 +76,144 @@ def test_a_logger_made_before_follows_the_configuration(stream: io.StringIO) -> 
     assert [line["part"] for line in lines(stream)] == ["early"]
 
 
+class Broken:
+    """What cannot even be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("what a person said")
+
+
+class Half(msgspec.Struct):
+    """A value that was never filled in."""
+
+    name: str
+
+
+def endless() -> list[Any]:
+    rows: list[Any] = []
+    rows.append(rows)
+    return rows
+
+
+def unset() -> Half:
+    half = Half(name="")
+    del half.name
+    return half
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ((1, None, True), [1, None, True]),
+        ({"a": {"b": 0.5}}, {"a": {"b": 0.5}}),
+        ({7: "seven"}, {"7": "seven"}),
+        ("密 😀 \u2028 \x00 \x7f", "密 😀 \u2028 \x00 \x7f"),
+        ("half of \ud83d", "half of \ud83d"),
+        (["half of \ud83d"], r"['half of \ud83d']"),
+        (float("nan"), None),
+        (2**70, 2**70),
+        (pathlib.PurePosixPath("a"), "PurePosixPath('a')"),
+        (Secret("hunter2"), repr(Secret("hunter2"))),
+        (endless(), "[[[[[[[...]]]]]]]"),
+        ("x" * 10_000, "x" * 10_000),
+    ],
+)
+def test_a_value_is_written_as_json_has_it_or_as_python_shows_it(value: object, written: object) -> None:
+    with captured() as lines:
+        telemetry.logger("test").info("happened", value=value, n=1)
+
+    (line,) = lines
+    assert (line["value"], line["n"]) == (written, 1)
+
+
+@pytest.mark.parametrize("value", [Broken(), {Broken(): 1}, [Broken()], unset(), object(), ValueError, {1, "\ud83d"}])
+def test_a_value_that_cannot_be_shown_does_not_break_the_line(value: object) -> None:
+    with captured() as lines:
+        telemetry.logger("test").info("happened", value=value)
+
+    assert [line["event"] for line in lines] == ["happened"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text() | st.sampled_from(["part", "event", "level"]), JSON))
+def test_a_line_is_ascii_and_says_what_was_given(keys: dict[str, object]) -> None:
+    stream = io.StringIO()
+    telemetry.configure_logs(stream=stream)
+
+    telemetry.logger("test").info("happened", **keys)
+    telemetry.configure_logs()
+
+    assert stream.getvalue().isascii()
+    (line,) = lines(stream)
+    line.pop("timestamp")
+    assert line == {"part": "test", **keys, "event": "happened", "level": "info"}
+
+
+def test_a_line_has_the_time_in_utc_to_the_microsecond() -> None:
+    before = dt.datetime.now(dt.UTC)
+    with captured() as lines:
+        telemetry.logger("test").info("happened")
+
+    (line,) = lines
+    assert line["timestamp"].endswith("Z")
+    written = dt.datetime.fromisoformat(line["timestamp"])
+    assert before - dt.timedelta(microseconds=1) < written <= dt.datetime.now(dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "written"),
+    [
+        (0, "1970-01-01T00:00:00.000000Z"),
+        (1_700_000_000_000_001_999, "2023-11-14T22:13:20.000001Z"),
+        (1_700_000_000_999_999_999, "2023-11-14T22:13:20.999999Z"),
+        (1_700_000_001_000_000_000, "2023-11-14T22:13:21.000000Z"),
+    ],
+)
+def test_a_time_is_written_to_the_microsecond(nanoseconds: int, written: str) -> None:
+    assert telemetry._timestamp(nanoseconds) == written
+
+
+class Counted(io.StringIO):
+    """A stream that counts what it is given."""
+
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+
+def test_a_line_is_one_write() -> None:
+    stream = Counted()
+    telemetry.configure_logs(stream=stream)
+
+    telemetry.logger("test").info("happened", note="a\nb")
+    telemetry.configure_logs()
+
+    assert stream.writes == 1
+    assert stream.getvalue().endswith("}\n")
+
+
+def test_a_library_says_what_and_where_and_not_what_it_quotes() -> None:
+    with captured() as lines:
+        try:
+            fails()
+        except ValueError:
+            logging.getLogger("their.part").exception("it %s", "failed")
+        logging.getLogger("their.part").log(35, "between two levels")
+
+    first, second = lines
+    assert (first["part"], first["event"], first["level"]) == ("their.part", "it %s", "error")
+    assert first["error"].startswith("ValueError at test_telemetry.py")
+    assert second["level"] == "level 35"
+
+
 def fails() -> None:
     raise ValueError("what a person said")
 
@@ -104,6 +248,35 @@ def test_the_metrics_can_be_scraped() -> None:
     text = prometheus_client.generate_latest(telemetry.REGISTRY).decode()
 
     assert 'dragoman_turns_total{outcome="done",platform="scraped"} 1.0' in text
+
+
+def test_a_labelled_metric_gives_the_same_child_until_it_is_cleared() -> None:
+    metric = telemetry.Gauge("seen", "Seen.", ["by"], registry=None)
+    child = metric.labels("us")
+
+    assert metric.labels("us") is metric.labels(by="us") is child
+    metric.clear()
+    assert metric.labels("us") is not child
+
+
+@pytest.mark.parametrize("values", [(), ("a",), ("a", "b", "c")])
+def test_labels_that_a_metric_does_not_have_are_refused(values: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="label"):
+        telemetry.deliveries.labels(*values)
+
+
+@given(st.lists(st.sampled_from([0, *telemetry.SECONDS, float("inf")]) | st.floats(-1, 200)))
+def test_a_time_is_counted_in_the_bucket_of_the_library(times: list[float]) -> None:
+    exposed = []
+    for kind in (telemetry.Histogram, prometheus_client.Histogram):
+        registry = prometheus_client.CollectorRegistry()
+        metric = kind("lasted", "Lasted.", ["what"], buckets=telemetry.SECONDS, registry=registry)
+        for seconds in times:
+            metric.labels("it").observe(seconds)
+        text = prometheus_client.generate_latest(registry).decode()
+        exposed.append([line for line in text.splitlines() if "_created" not in line])
+
+    assert exposed[0] == exposed[1]
 
 
 @pytest.mark.parametrize("mark", [0.3, 0.5])

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 import pytest
-import structlog
 
 from dragoman import telemetry
 from dragoman.flow.transport import control
@@ -136,7 +135,7 @@ def logs() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     telemetry.configure_logs("debug", stream)
     yield stream
-    structlog.reset_defaults()
+    telemetry.configure_logs()
 
 
 @pytest.fixture

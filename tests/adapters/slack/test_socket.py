@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-import structlog
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
@@ -248,7 +247,7 @@ def logs() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     telemetry.configure_logs("debug", stream)
     yield stream
-    structlog.reset_defaults()
+    telemetry.configure_logs()
 
 
 @pytest.fixture
