@@ -72,7 +72,9 @@ class Writer:
         self._connection = connection
         self._loop = loop
         self._relieve = relieve or (lambda: False)
-        self._queue: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
+        self._changes: deque[Change] = deque()
+        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._rung = False
         self._orders: dict[Wake, deque[Change]] = {"work": deque(), "deliver": deque()}
         self._hints: dict[Wake, bool] = {"work": True, "deliver": True}
         self._closing = False
@@ -135,7 +137,7 @@ class Writer:
     def _look(self, order: Change) -> None:
         """Run an order now, for the last time."""
         order.stands = False
-        self._queue.put(order)
+        self._put(order)
 
     async def aside(self, function: Callable[[], R]) -> R:
         """Run a function in the writer's thread, between two transactions; raises what it raised, or `StoreAway`."""
@@ -143,47 +145,53 @@ class Writer:
         return result
 
     def _queued(self, change: Change) -> asyncio.Future[Any]:
-        if self._closing or not self._thread.is_alive() or self._queue.qsize() >= QUEUE:
+        if self._closing or not self._thread.is_alive() or len(self._changes) >= QUEUE:
             raise StoreAway("the store is closing" if self._closing else "too many changes wait for the writer")
-        self._queue.put(change)
+        self._put(change)
         return change.future
+
+    def _put(self, change: Change) -> None:
+        """Queue a change; the thread is woken once for all of this turn of the loop, for that costs more than one."""
+        self._changes.append(change)
+        if not self._rung:
+            self._rung = True
+            self._loop.call_soon(self._ring)
+
+    def _ring(self) -> None:
+        self._rung = False
+        self._bell.put(True)
 
     async def close(self, last: Callable[[], None] | None = None) -> None:
         """Finish what is queued, then end the thread; `last` is called before the connection is closed."""
         self._closing = True
         for order in itertools.chain(*self._orders.values()):
             self._look(order)
-        self._queue.put(None)
+        self._bell.put(False)
         await asyncio.to_thread(self._thread.join)
         if last is not None:
             last()
         self._connection.close()
 
     def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch = [change for change in (first, *self._waiting()) if not change.answered]
-            brought = {wake for change in batch for wake in change.brings}
-            orders = [(wake, order) for wake in brought for order in self._standing(wake)]
-            self._apply([change for change in batch if not change.aside] + [order for _, order in orders])
-            for change in batch:
-                if change.aside:
-                    _run_aside(change)
-            batch += [order for wake, order in orders if not self._stands_on(wake, order)]
-            unserved = brought.difference(wake for wake, _ in orders)
-            unserved.update(wake for wake, _ in orders if self._hints[wake])  # it was woken while its order ran
-            self._loop.call_soon_threadsafe(self._answer, batch, unserved)
+        going = True
+        while going:
+            going = self._bell.get()
+            while self._changes:
+                self._work_off([self._changes.popleft() for _ in range(min(BATCH, len(self._changes)))])
 
-    def _waiting(self) -> Iterator[Change]:
-        """Take what waits already; the end mark goes back, so that `_work` sees it."""
-        for _ in range(BATCH - 1):
-            try:
-                change = self._queue.get_nowait()
-            except queue.Empty:
-                return
-            if change is None:
-                self._queue.put(None)
-                return
-            yield change
+    def _work_off(self, batch: list[Change]) -> None:
+        """Run what waits, with the orders that stand for what it brings, and have it answered."""
+        batch = [change for change in batch if not change.answered]
+        brought = {wake for change in batch for wake in change.brings}
+        orders = [(wake, order) for wake in brought for order in self._standing(wake)]
+        self._apply([change for change in batch if not change.aside] + [order for _, order in orders])
+        for change in batch:
+            if change.aside:
+                _run_aside(change)
+        batch += [order for wake, order in orders if not self._stands_on(wake, order)]
+        unserved = brought.difference(wake for wake, _ in orders)
+        unserved.update(wake for wake, _ in orders if self._hints[wake])  # it was woken while its order ran
+        self._loop.call_soon_threadsafe(self._answer, batch, unserved)
 
     def _standing(self, wake: Wake) -> Iterator[Change]:
         """Take the orders that stand; one that is to look now is in the queue."""
