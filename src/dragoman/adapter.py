@@ -8,6 +8,7 @@ wants sent goes out as an `Exchange`. `dragoman conformance` certifies it.
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal, dataclass_transform
 from urllib.parse import quote
@@ -424,7 +425,12 @@ class Adapter(abc.ABC):
         unit = self.conversation or self.unit
         last = {"thread": thread, "sender": sender}.get(unit, "")
         parts = (self.account, workspace, channel, last)
-        return "/".join(quote(part, safe=":@+-=") for part in parts if part)
+        return "/".join(_quoted(part) for part in parts if part)
+
+
+@functools.lru_cache(maxsize=4096)
+def _quoted(part: str) -> str:
+    return quote(part, safe=":@+-=")
 
 
 def header(headers: Mapping[str, str], name: str) -> str:

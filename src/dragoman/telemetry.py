@@ -3,6 +3,8 @@
 Logs carry ids and reasons, never message text or secrets.
 """
 
+import asyncio
+import atexit
 import functools
 import json
 import logging
@@ -44,16 +46,37 @@ class Gauge(_Labelled, prometheus_client.Gauge):
     """Shows how much there is."""
 
 
-class Histogram(_Labelled, prometheus_client.Histogram):
-    """Counts times by their length; finds the bucket by halves, where the library tries one after the other."""
+class _Sum:
+    """A number that only the event loop adds to, so that it needs no lock."""
 
-    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
-        """Count a time, in seconds."""
-        if exemplar:
-            super().observe(amount, exemplar)
-            return
-        self._sum.inc(amount)
-        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def get(self) -> float:
+        """Return it, as the library asks for it."""
+        return self.value
+
+    def get_exemplar(self) -> None:
+        """Return none."""
+
+
+class Histogram(_Labelled, prometheus_client.Histogram):
+    """Counts times by their length; finds the bucket by halves, where the library tries one after the other.
+
+    Only the event loop's thread may observe.
+    """
+
+    def _metric_init(self) -> None:
+        super()._metric_init()
+        self._sum = _Sum()
+        self._buckets = [_Sum() for _ in self._upper_bounds]
+
+    def observe(self, amount: float, exemplar: object = None) -> None:
+        """Count a time, in seconds; an exemplar is not kept."""
+        self._sum.value += amount
+        self._buckets[bisect_left(self._upper_bounds, amount)].value += 1.0
 
 
 stage_seconds = Histogram(
@@ -250,21 +273,46 @@ archive_failures = Counter(
 
 
 class _Sink:
-    """A stream that loses a line, and never the service, when its disk is full or its reader is gone."""
+    """A stream that loses a line, and never the service, when its disk is full or its reader is gone.
+
+    What the event loop says of things that go as they should is written at the end of its turn, all in one: a write
+    costs more than making the line.
+    """
 
     def __init__(self) -> None:
         self.level = logging.INFO
         self.stream: TextIO | None = None  # standard error, whatever that is by then
+        self._kept: list[str] = []
+
+    def keep(self, line: str) -> None:
+        """Write a line soon: when the event loop has come round, or with the next one that is urgent."""
+        loop = asyncio._get_running_loop()  # noqa: SLF001 - public by the documentation: it raises nothing
+        if loop is None:
+            self.write(line)
+            return
+        self._kept.append(line)
+        if len(self._kept) == 1:
+            loop.call_soon(self.flush)
 
     def write(self, line: str) -> None:
+        """Write a line now, after those that are kept."""
+        self._kept.append(line)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is kept."""
+        kept, self._kept = self._kept, []
         stream = self.stream or sys.stderr
         try:
-            stream.write(line)
-            stream.flush()
+            if kept:
+                stream.write("".join(kept))
+                stream.flush()
         except (OSError, ValueError):  # ValueError: the stream is closed
-            log_lines_lost.inc()
+            log_lines_lost.inc(len(kept))
 
 
+SOON: Final = frozenset({"debug", "info"})
+"""Levels of lines that may come a moment later."""
 sink: Final = _Sink()
 """Where every logger writes, so that one made before the configuration follows it."""
 
@@ -273,6 +321,7 @@ def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:
     """Write logs as one JSON object a line to `stream` (standard error), at `level` and above."""
     sink.level = logging.getLevelNamesMapping()[level.upper()]
     sink.stream = stream
+    atexit.register(sink.flush)
     logging.basicConfig(handlers=[_Line()], level=logging.WARNING, force=True)
 
 
@@ -314,7 +363,7 @@ class Logger:
 
     def _write(self, level: str, event: str, keys: dict[str, object]) -> None:
         line = {"part": self._part, **keys, "event": event, "level": level, "timestamp": _timestamp(time.time_ns())}
-        sink.write(_json(line) + "\n")
+        (sink.keep if level in SOON else sink.write)(_json(line) + "\n")
 
 
 def logger(name: str) -> Logger:

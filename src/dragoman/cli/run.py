@@ -66,6 +66,7 @@ def run(
 
     async def run_to_the_end() -> None:
         await service.run(installation, announce=announce, roles=roles, held=held)
+        telemetry.sink.flush()
         sys.stdout.flush()
         os._exit(0)  # everything is stored and closed: a plugin's thread that still runs must not hold the exit back
 

@@ -73,11 +73,12 @@ class Writer:
         self._loop = loop
         self._relieve = relieve or (lambda: False)
         self._changes: deque[Change] = deque()
-        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._rung = False
         self._orders: dict[Wake, deque[Change]] = {"work": deque(), "deliver": deque()}
         self._hints: dict[Wake, bool] = {"work": True, "deliver": True}
         self._closing = False
+        self._ended = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -145,7 +146,7 @@ class Writer:
         return result
 
     def _queued(self, change: Change) -> asyncio.Future[Any]:
-        if self._closing or not self._thread.is_alive() or len(self._changes) >= QUEUE:
+        if self._closing or self._ended or len(self._changes) >= QUEUE:
             raise StoreAway("the store is closing" if self._closing else "too many changes wait for the writer")
         self._put(change)
         return change.future
@@ -159,25 +160,27 @@ class Writer:
 
     def _ring(self) -> None:
         self._rung = False
-        self._bell.put(True)
+        self._bell.put(None)
 
     async def close(self, last: Callable[[], None] | None = None) -> None:
         """Finish what is queued, then end the thread; `last` is called before the connection is closed."""
         self._closing = True
         for order in itertools.chain(*self._orders.values()):
             self._look(order)
-        self._bell.put(False)
+        self._bell.put(None)
         await asyncio.to_thread(self._thread.join)
         if last is not None:
             last()
         self._connection.close()
 
     def _work(self) -> None:
-        going = True
-        while going:
-            going = self._bell.get()
-            while self._changes:
-                self._work_off([self._changes.popleft() for _ in range(min(BATCH, len(self._changes)))])
+        try:
+            while not self._closing:
+                self._bell.get()
+                while self._changes:
+                    self._work_off([self._changes.popleft() for _ in range(min(BATCH, len(self._changes)))])
+        finally:
+            self._ended = True
 
     def _work_off(self, batch: list[Change]) -> None:
         """Run what waits, with the orders that stand for what it brings, and have it answered."""
