@@ -47,11 +47,8 @@ def sha256_hex(*parts: bytes) -> str:
 
 def fingerprint(*parts: str) -> str:
     """Return 32 hexadecimal digits that name these parts in this order; equal parts give equal names."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(f"{len(part)}:".encode())
-        digest.update(_bytes(part))
-    return digest.hexdigest()
+    joined = "".join([f"{len(part)}:{part}" for part in parts])
+    return hashlib.blake2b(_bytes(joined), digest_size=16).hexdigest()
 
 
 def aes_cbc_decrypt(key: bytes, blob: bytes) -> bytes:

@@ -53,8 +53,8 @@ def _delivery(row: tuple[Any, ...], now: float, *, taken: bool) -> Delivery:
         address=read_address(address),
         conversation=conversation,
         cls=cls,
-        attempt=attempts + taken,
-        fence=fence + taken,
+        attempt=attempts,
+        fence=fence,
         at=created_at,
         received_at=received_at,
         not_after=not_after,
@@ -65,17 +65,14 @@ def _delivery(row: tuple[Any, ...], now: float, *, taken: bool) -> Delivery:
 
 def take(connection: apsw.Connection, limit: int, busy: Collection[str], now: float) -> list[Delivery]:
     """Mark deliveries as being sent, at most one of a conversation and none of a busy account, and return them."""
-    taken: dict[str, Delivery] = {}
-    for row in rows(connection, "takeable", now=now, limit=limit, busy=encode(list(busy))):
-        delivery = _readable(connection, row, now)
-        if delivery is not None and delivery.conversation not in taken:
-            run(connection, "mark_sending", id=delivery.id, now=now, until=now + SEND_LEASE)
-            taken[delivery.conversation] = delivery
-    return list(taken.values())
+    until = now + SEND_LEASE
+    taken = sorted(rows(connection, "take", now=now, until=until, limit=limit, busy=encode(list(busy))))
+    read = [_readable(connection, row, now) for row in taken]
+    return [delivery for delivery in read if delivery is not None]
 
 
 def _readable(connection: apsw.Connection, row: tuple[Any, ...], now: float) -> Delivery | None:
-    """Read a row to be taken; one that this release cannot read is parked, and the next of its lane may leave."""
+    """Read a row that was taken; one that this release cannot read is parked, and the next of its lane may leave."""
     try:
         return _delivery(row, now, taken=True)
     except msgspec.DecodeError:

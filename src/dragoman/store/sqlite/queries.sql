@@ -111,18 +111,22 @@ ON CONFLICT (person, key) DO UPDATE SET value = excluded.value;
 -- name: get_memory
 SELECT value FROM memory WHERE person = :person AND key = :key;
 
--- name: takeable
-SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids FROM outbox
-WHERE ready_at <= :now AND state = 'pending'
-  AND account NOT IN (SELECT name FROM account WHERE paused_until > :now)
-  AND account NOT IN (SELECT value FROM json_each(:busy))
-  AND id = (SELECT min(id) FROM outbox AS lane
-            WHERE lane.conversation = outbox.conversation AND lane.state IN ('pending', 'sending'))
-ORDER BY ready_at LIMIT :limit;
+-- name: take
+-- The first of each lane that is ready, and of no account that is paused or busy (a JSON list), is marked as being sent.
+UPDATE outbox SET state = 'sending', fence = fence + 1, attempts = attempts + 1, sending_at = :now, ready_at = :until
+WHERE id IN (
+    SELECT id FROM outbox
+    WHERE ready_at <= :now AND state = 'pending'
+      AND account NOT IN (SELECT name FROM account WHERE paused_until > :now)
+      AND account NOT IN (SELECT value FROM json_each(:busy))
+      AND id = (SELECT min(id) FROM outbox AS lane
+                WHERE lane.conversation = outbox.conversation AND lane.state IN ('pending', 'sending'))
+    ORDER BY ready_at LIMIT :limit)
+RETURNING id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids;
 
 -- name: withheld
--- None while one of them is under way: a response would overtake it.
-SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids FROM outbox
+-- None while one of them is under way: a response would overtake it. As they will be when they are marked.
+SELECT id, key, action, address, conversation, class, attempts + 1, fence + 1, created_at, received_at, not_after, ids FROM outbox
 WHERE inbox = :inbox AND state = 'pending'
   AND NOT EXISTS (SELECT 1 FROM outbox WHERE inbox = :inbox AND state = 'sending') ORDER BY id;
 

@@ -164,9 +164,9 @@ class Writer:
 
     async def close(self, last: Callable[[], None] | None = None) -> None:
         """Finish what is queued, then end the thread; `last` is called before the connection is closed."""
-        self._closing = True
         for order in itertools.chain(*self._orders.values()):
             self._look(order)
+        self._closing = True
         self._bell.put(None)
         await asyncio.to_thread(self._thread.join)
         if last is not None:
