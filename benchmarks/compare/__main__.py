@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 import uvloop
-from benchmarks.compare import chart, contestants, database, measures, profile, regression, report, rounds
+from benchmarks.compare import chart, contestants, database, measures, profile, regression, report, rounds, soak
 from benchmarks.compare.contestants import Setup
 from benchmarks.compare.rounds import Plan
 
@@ -88,6 +88,7 @@ MEASURES: Final[Mapping[str, tuple[Measure, int]]] = {
     "conversations": (measures.conversations, 1_000_000),
     "long": (measures.long, 16_000),
     "route": (measures.route, 20),
+    "soak": (soak.measure, 300),
 }
 """The other measures, and how many of what they are about."""
 

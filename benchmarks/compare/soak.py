@@ -1,0 +1,74 @@
+"""Minutes at half of what the service holds: memory must stay flat, and no queue may grow."""
+
+import asyncio
+import dataclasses
+import statistics
+import urllib.request
+from collections.abc import Sequence
+from typing import Final
+
+from benchmarks.compare import database, oracle, processes
+from benchmarks.compare.contestants import Setup
+from benchmarks.compare.load import Phase
+from benchmarks.compare.rounds import Bout, started, throughput
+
+EVERY: Final = 5.0
+"""Seconds between two looks."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Look:
+    """What was seen at one moment."""
+
+    memory: float
+    """Megabytes."""
+    waiting: float
+    """Messages and deliveries that waited."""
+
+
+async def measure(seconds: int, postgres: str) -> list[str]:
+    """Find out how much the service holds, and give it half of that for so many seconds."""
+    async with database.schema(postgres) as url, started("dragoman", Setup(store=url)) as bout:
+        most = await throughput(bout, Phase(name="most", seconds=5, conversations=1000))
+        rate = round(most["replies_per_second"] / 2)
+        looking = asyncio.create_task(_watch(bout, seconds))
+        await bout.load.play(Phase(name="soak", seconds=seconds, conversations=rate * 2, rate=rate))
+        return _words(bout, rate, seconds, await looking)
+
+
+async def _watch(bout: Bout, seconds: float) -> list[Look]:
+    looks = []
+    for _ in range(int(seconds / EVERY)):
+        await asyncio.sleep(EVERY)
+        waiting = await asyncio.to_thread(_waiting, bout.port)
+        looks.append(Look(memory=processes.resident_bytes(bout.pids) / 1e6, waiting=waiting))
+    return looks
+
+
+def _waiting(port: int) -> float:
+    """Read how many messages and deliveries wait, from the service's own metrics."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    depths = [line for line in lines if line.startswith("dragoman_queue_depth{")]
+    return sum(float(line.rpartition(" ")[2]) for line in depths if "parked" not in line)
+
+
+def _words(bout: Bout, rate: int, seconds: int, looks: Sequence[Look]) -> list[str]:
+    tenth = max(1, len(looks) // 10)
+    first, last = looks[tenth : 2 * tenth] or looks, looks[-tenth:]
+    times = oracle.latencies(bout.load.order)
+    messages = bout.load.messages.values()
+    memory = [statistics.mean(look.memory for look in some) for some in (first, last)]
+    waiting = [statistics.mean(look.waiting for look in some) for some in (first, last)]
+    return [
+        (
+            f"{rate} messages a second for {seconds} s, {len(messages)} in all: {oracle.lost(messages)} lost, "
+            f"{oracle.duplicates(messages)} twice, {oracle.inversions(bout.load.order)} out of order"
+        ),
+        f"p50 {oracle.quantile(times, 0.5) * 1000:.1f} ms, p99 {oracle.quantile(times, 0.99) * 1000:.1f} ms",
+        f"memory {memory[0]:.1f} MB in the second tenth, {memory[1]:.1f} MB in the last",
+        (
+            f"waiting {waiting[0]:.1f} in the second tenth, {waiting[1]:.1f} in the last, "
+            f"{max(look.waiting for look in looks):.0f} at most"
+        ),
+    ]
