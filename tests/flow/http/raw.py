@@ -62,6 +62,7 @@ class Raw:
         """Set when a client has closed a connection."""
         self.port = 0
         self.tls = False
+        self.listening: asyncio.Server | None = None
         self._act = act
         self._talks: set[asyncio.Task[None] | None] = set()
 
@@ -84,6 +85,11 @@ class Raw:
             self._talks.discard(task)
             writer.transport.abort()
 
+    def shut(self) -> None:
+        """Take no more connections."""
+        if self.listening:
+            self.listening.close()
+
     async def end(self) -> None:
         for task in list(self._talks):
             if task is not None:
@@ -95,7 +101,7 @@ class Raw:
 async def serving(act: Act, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[Raw]:
     """Serve on loopback: `act` is called with each connection."""
     raw = Raw(act)
-    listening = await asyncio.start_server(raw.serve, host, 0, ssl=context)
+    raw.listening = listening = await asyncio.start_server(raw.serve, host, 0, ssl=context)
     raw.port, raw.tls = listening.sockets[0].getsockname()[1], context is not None
     try:
         yield raw

@@ -430,6 +430,22 @@ async def test_what_a_kept_connection_swallows_goes_once_more_only_if_its_method
     assert isinstance(found, Response) == again
 
 
+async def test_what_went_once_may_have_arrived_even_if_it_cannot_go_once_more(transport: HttpTransport) -> None:
+    async def act(talk: Talk) -> None:
+        await talk.request()
+        talk.say(OK)
+        await talk.request()
+        server.shut()
+        talk.hang_up()
+
+    async with serving(act) as server:
+        await transport.carry(post(server))
+        with pytest.raises(NoAnswer, match="cannot connect") as silence:
+            await transport.carry(Http(method="DELETE", url=server.url))
+
+    assert silence.value.sent
+
+
 async def test_a_connection_is_kept_for_a_while_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "KEEP_ALIVE", 0.05)
     brief, (act, _) = HttpTransport(MediaStore(tmp_path)), saying(OK)

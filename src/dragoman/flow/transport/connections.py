@@ -60,9 +60,7 @@ class Connections:
         else:
             await self._places.acquire()  # at once
         try:
-            connection = self._kept(plain.origin, now - KEEP_ALIVE)
-            if connection is None:
-                connection = await self._connected(plain.origin, connected_by)
+            connection = self._kept(plain.origin) or await self._connected(plain.origin, connected_by)
             rest = now + seconds - loop.time()
             answer = await connection.ask(plain.content, rest, bodiless=plain.method == "HEAD")
             self._keep(plain.origin, connection)
@@ -73,7 +71,10 @@ class Connections:
             return answer
         finally:
             self._places.release()
-        return await self.ask(plain, now + seconds - loop.time(), again=False)
+        try:
+            return await self.ask(plain, now + seconds - loop.time(), again=False)
+        except NoAnswer as silence:  # whatever came of the second, the first may have arrived
+            raise NoAnswer(silence.reason, sent=True) from silence
 
     async def _place(self, until: float) -> None:
         """Wait for one of the places; raises `NoAnswer`."""
@@ -83,9 +84,10 @@ class Connections:
         except TimeoutError as error:
             raise NoAnswer("cannot connect: too many requests are under way", sent=False) from error
 
-    def _kept(self, origin: Origin, oldest: float) -> Connection | None:
-        """Take a connection that has not been idle for longer than since `oldest`."""
+    def _kept(self, origin: Origin) -> Connection | None:
+        """Take the connection that was used last, unless it has been idle for too long."""
         idle = self._idle.get(origin)
+        oldest = asyncio.get_running_loop().time() - KEEP_ALIVE
         while idle:
             connection = idle.pop()
             if connection.since >= oldest and connection.ready():
@@ -119,7 +121,11 @@ class Connections:
         try:
             async with asyncio.timeout_at(until):
                 connection = await self._connect(origin)
-        except (OSError, UnicodeError) as error:  # also what TLS raises, a name that is not found, and our timeout
+        except (
+            OSError,
+            RuntimeError,
+            UnicodeError,
+        ) as error:  # no name, no route, TLS, too late; uvloop raises the second
             raise NoAnswer(f"cannot connect: {type(error).__name__}", sent=False) from error
         self._open.add(connection)
         if self._closed or not connection.ready():
