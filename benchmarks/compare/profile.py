@@ -53,6 +53,7 @@ STAGES: Final[Mapping[str, str]] = {
     "/flow/receive.py": "accept: the door's own",
     "/dragoman/web/hooks.py": "accept: the door's own",
     "/dragoman/web/protocol.py": "HTTP in",
+    "/dragoman/web/visit.py": "HTTP in",
     "/dragoman/web/app.py": "HTTP in",
     "/uvicorn/": "HTTP in",
 }

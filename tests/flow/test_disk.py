@@ -109,6 +109,20 @@ def test_too_little_room_is_told_with_the_folder_and_the_free_space(tmp_path: Pa
     assert "MB left" in trouble
 
 
+def test_who_asks_all_the_time_is_told_what_was_just_seen_and_soon_what_is(small: Path) -> None:
+    now = [0.0]
+    disk = watched(small, least_share=0.5, clock=lambda: now[0])
+    asked = [disk.trouble() for _ in range(100)]
+
+    fill(small, leave=7 * MEGABYTE)
+    at_once = disk.trouble()
+    now[0] += 0.25
+
+    assert set(asked) == {""}
+    assert at_once == ""
+    assert "needs 8 MB" in disk.trouble()
+
+
 def test_a_part_of_the_disk_has_to_be_free_too(small: Path) -> None:
     disk = watched(small, least_share=0.5)
     assert disk.trouble() == ""

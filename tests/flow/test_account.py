@@ -1,0 +1,12 @@
+"""What adapters may know: each time a random text of its own."""
+
+from dragoman.flow.account import Nonces
+
+
+def test_every_nonce_is_new_and_of_the_same_length() -> None:
+    nonces, others = Nonces(), Nonces()
+
+    given = [nonces() for _ in range(1000)] + [others() for _ in range(1000)]
+
+    assert len(set(given)) == 2000
+    assert {len(nonce) for nonce in given} == {32}
