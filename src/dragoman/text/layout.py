@@ -56,10 +56,10 @@ class _Page:
         return "".join(self._out)
 
     def inline(self, token: Token) -> None:
-        text = spans.write(token.children or [], self._style, strong=self._strong)
+        text = spans.write(token.content, self._style, strong=self._strong)
         if self._rows:
             self._rows[-1].append(text)
-        elif token.children:
+        elif token.content:
             self._block(text, self._lines or syntax.lines(token))
 
     def start_heading(self, token: Token) -> None:

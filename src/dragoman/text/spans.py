@@ -4,13 +4,14 @@ from collections import Counter
 
 from markdown_it.token import Token
 
-from dragoman.text import syntax
+from dragoman.text import short, syntax
 from dragoman.text.styles import OPENABLE, Style
 
 
-def write(tokens: list[Token], style: Style, *, strong: bool = False) -> str:
-    """Return inline tokens as text, all of it strong when asked (a heading, a table's head)."""
-    return _Spans(style).write(tokens, strong=strong)
+def write(source: str, style: Style, *, strong: bool = False) -> str:
+    """Return a paragraph's source as text, all of it strong when asked (a heading, a table's head)."""
+    text = short.write(source, style, strong=strong)
+    return _Spans(style).write(syntax.inline(source), strong=strong) if text is None else text
 
 
 class _Spans:

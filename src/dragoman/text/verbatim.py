@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from itertools import accumulate
+from typing import Final
 
 from markdown_it.token import Token
 
@@ -25,8 +26,14 @@ class Block:
     closing: str = ""
 
 
+SIGNS: Final = ("```", "~~~", "    ", "\t")
+"""Without any of these there is no code block."""
+
+
 def find(text: str, longest: int) -> list[Block]:
     """Return the code blocks in order; a fence whose two lines are longer than `longest` is left out."""
+    if not any(sign in text for sign in SIGNS):
+        return []
     lines = list(accumulate((len(line) + 1 for line in text.split("\n")), initial=0))
     blocks = [_READ[token.type](text, lines, token) for token in syntax.blocks(text) if token.type in _READ]
     return [block for block in blocks if len(block.opening) + len(block.closing) <= longest]

@@ -302,3 +302,10 @@ def test_a_reference_definition_does_not_vanish(dialect: Dialect) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_what_is_nested_too_deeply_is_shown_literally(dialect: Dialect) -> None:
     assert "the end" in render("> " * 30 + "the end", dialect)
+
+
+def test_an_address_in_a_links_label_is_no_link_of_its_own_on_a_page() -> None:
+    rendered = render("see [the <https://x.org/a> page](https://x.org)", "html")
+
+    assert rendered.count("<a ") == rendered.count("</a>") == 1
+    assert "the https://x.org/a page</a>" in rendered
