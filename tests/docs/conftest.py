@@ -141,12 +141,18 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture(scope="session")
+def command_line() -> Any:
+    """Every command there is, built once: each time it is built, it registers all of them again."""
+    return typer.main.get_command(cli.commands())
+
+
 @pytest.fixture
-def understood() -> Callable[[list[str]], str]:
+def understood(command_line: Any) -> Callable[[list[str]], str]:
     """Read the words after `dragoman` as the command line does, without running anything; returns the command."""
 
     def read_words(words: list[str]) -> str:
-        command: Any = typer.main.get_command(cli.commands())
+        command = command_line
         path: list[str] = []
         while hasattr(command, "commands"):
             path.append(words[len(path)])

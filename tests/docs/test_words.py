@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-import typer
 from prometheus_client import Counter, Gauge, Histogram
 
 from dragoman import adapters, cli, plugins, telemetry
@@ -155,9 +154,9 @@ def commands(text: str) -> Iterator[list[str]]:
         yield words.split()
 
 
-def assert_commands_exist(text: str) -> None:
+def assert_commands_exist(text: str, command_line: Any) -> None:
     for words in commands(text):
-        command: Any = typer.main.get_command(cli.commands())
+        command = command_line
         for word in words:
             below = getattr(command, "commands", None)
             if below is None:
@@ -166,17 +165,17 @@ def assert_commands_exist(text: str) -> None:
             command = below[word]
 
 
-def test_every_command_that_is_named_exists(page: "Page") -> None:
+def test_every_command_that_is_named_exists(page: "Page", command_line: Any) -> None:
     for word in page.words:
-        assert_commands_exist(word)
+        assert_commands_exist(word, command_line)
 
 
 @pytest.mark.parametrize("name", ["plugins/rules.yaml", "service/first.toml"])
-def test_every_command_that_the_first_files_name_exists(name: str) -> None:
+def test_every_command_that_the_first_files_name_exists(name: str, command_line: Any) -> None:
     text = (Path(cli.__file__).parents[1] / name).read_text(encoding="utf-8")
 
     for word in re.findall(r"`([^`\n]+)`", text):
-        assert_commands_exist(word)
+        assert_commands_exist(word, command_line)
 
 
 def test_every_target_that_is_named_exists(page: "Page", root: Path) -> None:
