@@ -1,10 +1,12 @@
 """The chat page in a real browser: what a person types arrives once, is answered once, and is never run as code."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from dragoman.testing.process import Service
@@ -29,7 +31,10 @@ document.addEventListener("securitypolicyviolation", (event) => window.violation
 RECONNECTING: Final = 25_000
 """Milliseconds in which a page has come back to a service that was away for a moment."""
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 class Chat:
@@ -70,32 +75,54 @@ class Chat:
         await expect(self.page.locator(".failed")).to_have_count(0)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
+    """One program for all: it keeps nothing from one test's context to another's."""
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield launched
         await launched.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """A browser of its own, as the bot sees it: without cookies, so with a new conversation."""
     async with await browser.new_context(locale="en-GB", timezone_id="Europe/Berlin") as opened:
         await opened.add_init_script(WATCH)
         yield opened
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    """The bot as it comes, on a port and a data folder that stay the same over a restart."""
-    running = Service(tmp_path / "data", 'plugins = ["rules", "echo"]\n')
+@contextlib.asynccontextmanager
+async def bot(folder: Path) -> AsyncIterator[Service]:
+    """Start the bot as it comes, on a port and a data folder that stay the same over a restart."""
+    running = Service(folder, 'plugins = ["rules", "echo"]\n')
     await running.start()
     yield running
     await running.kill()
 
 
-@pytest.fixture
-async def chat(context: BrowserContext, service: Service) -> Chat:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def standing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    """A bot for all who do not stop it: each test is another person to it."""
+    async with bot(tmp_path_factory.mktemp("standing")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    """A bot for one test, which may stop it."""
+    async with bot(tmp_path / "data") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def chat(context: BrowserContext, standing: Service) -> Chat:
+    return await Chat(await context.new_page(), standing.url).open()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def fragile(context: BrowserContext, service: Service) -> Chat:
+    """The chat page of the bot that a test has alone."""
     return await Chat(await context.new_page(), service.url).open()
 
 
@@ -189,33 +216,33 @@ async def test_a_link_in_an_answer_opens_without_a_hold_on_this_page(chat: Chat)
 
 
 async def test_a_message_typed_while_the_service_is_away_is_delivered_and_answered_once(
-    chat: Chat, service: Service
+    fragile: Chat, service: Service
 ) -> None:
-    await chat.say("before")
-    await chat.shows("before", "echo: before")
+    await fragile.say("before")
+    await fragile.shows("before", "echo: before")
 
     assert await service.stop() == 0
-    await expect(chat.page.get_by_role("status")).to_have_text("reconnecting…")
-    await chat.say("meanwhile")
-    await expect(chat.page.locator(".pending")).to_have_text("meanwhile")
+    await expect(fragile.page.get_by_role("status")).to_have_text("reconnecting…")
+    await fragile.say("meanwhile")
+    await expect(fragile.page.locator(".pending")).to_have_text("meanwhile")
     await service.start()
-    await chat.is_connected()
+    await fragile.is_connected()
 
-    await chat.shows("before", "echo: before", "meanwhile", "echo: meanwhile")
-    await chat.page.reload()
-    await chat.shows("before", "echo: before", "meanwhile", "echo: meanwhile")
+    await fragile.shows("before", "echo: before", "meanwhile", "echo: meanwhile")
+    await fragile.page.reload()
+    await fragile.shows("before", "echo: before", "meanwhile", "echo: meanwhile")
 
 
-async def test_a_killed_service_loses_nothing_that_was_typed(chat: Chat, service: Service) -> None:
-    await chat.say("one")
+async def test_a_killed_service_loses_nothing_that_was_typed(fragile: Chat, service: Service) -> None:
+    await fragile.say("one")
     await service.kill()
-    await chat.say("two")
+    await fragile.say("two")
     await service.start()
-    await chat.is_connected()
+    await fragile.is_connected()
 
-    await expect(chat.page.locator(".line.bot")).to_have_text(["echo: one", "echo: two"], timeout=RECONNECTING)
-    await chat.page.reload()
-    await chat.shows("one", "echo: one", "two", "echo: two")
+    await expect(fragile.page.locator(".line.bot")).to_have_text(["echo: one", "echo: two"], timeout=RECONNECTING)
+    await fragile.page.reload()
+    await fragile.shows("one", "echo: one", "two", "echo: two")
 
 
 async def test_the_conversation_is_still_there_after_a_reload(chat: Chat) -> None:
