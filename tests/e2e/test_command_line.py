@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
+
+from dragoman import cli
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Bot, Command
@@ -77,6 +81,11 @@ async def wait(turn: Turn) -> None:
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def plain(text: str) -> str:
+    """Take away colours and line breaks, which depend on the terminal."""
+    return " ".join(re.sub(r"\x1b\[[\d;]*m", "", text).split())
 
 
 def post(url: str, form: object, token: str) -> tuple[int, Any]:
@@ -365,13 +374,29 @@ def test_sigterm_answers_the_callers_that_wait(
     assert dragoman("trace", "m1").code == 0
 
 
+@pytest.fixture(scope="module")
+def command_line() -> typer.Typer:
+    """The command line without a process: a help text asks nothing of one."""
+    return cli.commands()
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_explains_itself(dragoman: "Command", words: tuple[str, ...]) -> None:
+def test_every_command_explains_itself(command_line: typer.Typer, words: tuple[str, ...]) -> None:
+    ended = CliRunner().invoke(command_line, [*words, "--help"])
+
+    assert ended.exit_code == 0
+    assert " ".join(("Usage: dragoman", *words, "[")) in plain(ended.stdout)
+    assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("words", [(), ("run",), ("user", "find")], ids=" ".join)
+def test_the_real_command_prints_the_explanation_and_nothing_else(dragoman: "Command", words: tuple[str, ...]) -> None:
     ended = dragoman(*words, "--help")
 
     assert ended.code == 0
     assert "Usage" in ended.out
     assert ended.err == ""
+    assert not dragoman.folder.exists()
 
 
 def test_every_command_that_the_help_lists_is_tested_here(dragoman: "Command") -> None:
