@@ -25,7 +25,9 @@ help: ## List the commands
 
 install: .venv/.base ## Install the bot into .venv (the command is .venv/bin/dragoman)
 
+# The tests start hundreds of processes, and each would compile our source again: nothing else writes bytecode here.
 develop: .venv/.dev ## Install the tools of development and the tests' libraries too
+	@$(BIN)/python -m compileall -q src
 
 run: install ## Start the bot with its embedded default
 	@exec $(BIN)/dragoman run $(ARGS)
