@@ -3,15 +3,15 @@
 import contextlib
 import json
 import re
+import shutil
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
-
-if TYPE_CHECKING:
-    from tests.e2e.conftest import Command
+from tests.e2e.conftest import Command
 
 STANDUP = """
 [tasks.standup]
@@ -24,18 +24,18 @@ TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 
 
 @pytest.fixture
-def tasked(dragoman: "Command") -> "Command":
+def tasked(dragoman: Command) -> Command:
     """Give the configuration one task."""
     dragoman.configure(STANDUP)
     return dragoman
 
 
-def shown(dragoman: "Command", name: str) -> dict[str, Any]:
+def shown(dragoman: Command, name: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(dragoman("tasks", "show", name, "--json").out)
     return found
 
 
-def test_tasks_are_listed_with_their_rule_in_words_and_the_next_time_in_their_zone(tasked: "Command") -> None:
+def test_tasks_are_listed_with_their_rule_in_words_and_the_next_time_in_their_zone(tasked: Command) -> None:
     tasked.start()
 
     ended = tasked("tasks", "list")
@@ -47,7 +47,7 @@ def test_tasks_are_listed_with_their_rule_in_words_and_the_next_time_in_their_zo
 
 
 def test_a_task_is_run_at_once_and_shows_what_became_of_it(
-    tasked: "Command", eventually: Callable[[Callable[[], object]], object]
+    tasked: Command, eventually: Callable[[Callable[[], object]], object]
 ) -> None:
     tasked.start()
 
@@ -63,7 +63,7 @@ def test_a_task_is_run_at_once_and_shows_what_became_of_it(
     assert " sent as " in out
 
 
-def test_a_task_is_paused_and_resumed(tasked: "Command") -> None:
+def test_a_task_is_paused_and_resumed(tasked: Command) -> None:
     tasked.start()
 
     assert tasked("tasks", "pause", "standup").out == "standup rests.\n"
@@ -72,7 +72,7 @@ def test_a_task_is_paused_and_resumed(tasked: "Command") -> None:
     assert shown(tasked, "standup")["row"]["state"] == "active"
 
 
-def test_a_pause_outlasts_a_restart_and_a_signal(tasked: "Command") -> None:
+def test_a_pause_outlasts_a_restart_and_a_signal(tasked: Command) -> None:
     bot = tasked.start()
     tasked("tasks", "pause", "standup")
     bot.process.send_signal(signal.SIGHUP)
@@ -82,7 +82,7 @@ def test_a_pause_outlasts_a_restart_and_a_signal(tasked: "Command") -> None:
     assert shown(tasked, "standup")["row"]["state"] == "paused"
 
 
-def test_times_are_told_in_utc_where_a_tasks_zone_is_not_known_any_more(tasked: "Command") -> None:
+def test_times_are_told_in_utc_where_a_tasks_zone_is_not_known_any_more(tasked: Command) -> None:
     tasked.start().stop()
     with contextlib.closing(apsw.Connection(str(tasked.folder / "dragoman.db"))) as file:
         file.execute("UPDATE timer SET timer = replace(timer, 'Europe/Berlin', 'Nowhere/City')")
@@ -91,7 +91,7 @@ def test_times_are_told_in_utc_where_a_tasks_zone_is_not_known_any_more(tasked: 
     assert re.search(rf"^state active, next {TIME} UTC,", tasked("tasks", "show", "standup").out, re.MULTILINE)
 
 
-def test_a_task_is_added_and_cancelled_with_and_without_a_service(tasked: "Command") -> None:
+def test_a_task_is_added_and_cancelled_with_and_without_a_service(tasked: Command) -> None:
     words = ("tasks", "add", "tea", "--every", "1d", "--at", "2026-01-01 16:00", "--zone", "Asia/Shanghai")
     action = ("--to", '{"account": "web", "channel": "kitchen"}', "--say", "Tea, {weekday}.", "--jitter", "5m")
     tasked.start().stop()
@@ -109,7 +109,7 @@ def test_a_task_is_added_and_cancelled_with_and_without_a_service(tasked: "Comma
     assert "tea" not in tasked("tasks", "list").out
 
 
-def test_a_webhook_and_a_handler_are_added_with_all_that_they_need(tasked: "Command") -> None:
+def test_a_webhook_and_a_handler_are_added_with_all_that_they_need(tasked: Command) -> None:
     tasked.start()
 
     hook = tasked(
@@ -123,6 +123,16 @@ def test_a_webhook_and_a_handler_are_added_with_all_that_they_need(tasked: "Comm
     assert found["arguments"]["headers"] == {"X-Kind": "daily"}
     assert (found["arguments"]["method"], found["missed"], found["overlap"]) == ("PUT", "all", "queue")
     assert shown(tasked, "work")["arguments"] == {"text": "x"}
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a bot with the task, which has run and been stopped; to be copied."""
+    home = tmp_path_factory.mktemp("used")
+    with contextlib.closing(Command(home)) as command:
+        command.configure(STANDUP)
+        assert command.start().stop() == 0
+    return command.folder
 
 
 @pytest.mark.parametrize(
@@ -148,17 +158,17 @@ def test_a_webhook_and_a_handler_are_added_with_all_that_they_need(tasked: "Comm
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
-    tasked: "Command", words: tuple[str, ...], code: int, complaint: str
+    dragoman: Command, used: Path, words: tuple[str, ...], code: int, complaint: str
 ) -> None:
-    tasked.start().stop()
+    shutil.copytree(used, dragoman.folder)
 
-    ended = tasked("tasks", *words)
+    ended = dragoman("tasks", *words)
 
     assert ended.code == code
     assert complaint in ended.complaint
 
 
-def test_without_tasks_the_list_says_so(dragoman: "Command") -> None:
+def test_without_tasks_the_list_says_so(dragoman: Command) -> None:
     dragoman.start()
 
     assert dragoman("tasks", "list").out == "There are no tasks.\n"
