@@ -84,9 +84,12 @@ async def place(kind: str) -> AsyncIterator[dict[str, str]]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def chat(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Chat]:
+    """The bot's pace is no part of these tests: at Telegram's, one message a second, they would mostly wait."""
     simulator = simulators.load("telegram")()
+    simulator.unlimited()
     async with serve(simulator) as url, place(request.param) as store:
-        accounts = {"bot": {"platform": "telegram", "answer": "always", **simulator.settings(url)}}
+        account = {"platform": "telegram", "answer": "always", "sends_per_second": 100, **simulator.settings(url)}
+        accounts = {"bot": account}
         text = configuration(accounts, plugins=["remind", "rules", "echo"], **store)
         async with running(tmp_path, text) as service:
             yield Chat(simulator, service)
