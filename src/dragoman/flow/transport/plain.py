@@ -74,24 +74,44 @@ class _Place(NamedTuple):
     host: str
 
 
+class _Head(NamedTuple):
+    """The beginning of a request, and whether it says what its body is."""
+
+    origin: Origin
+    method: str
+    before: bytes
+    typed: bool
+
+
 def written(request: Http) -> Plain | None:
     """Write a request; None if it is not plain. Raises `ValueError` for a header with control characters."""
     if request.into != "memory" or request.parts or request.upload is not None:
         return None
-    place, method = _place(request.url, tuple(request.query.items())), request.method.upper()
-    headers = {name.lower(): name + ": " + value for name, value in request.headers.items()}
+    head = _head(request.method, request.url, tuple(request.query.items()), tuple(request.headers.items()))
+    if head is None:
+        return None
+    body, kind = _body(request)
+    lines = head.before
+    if kind or head.method not in WITHOUT_BODY:
+        lines += b"\r\nContent-Length: %d" % len(body)
+    if (kind or head.method in WITH_BODY) and not head.typed:
+        lines += b"\r\nContent-Type: " + (kind or "application/octet-stream").encode()
+    return Plain(head.origin, head.method, lines + b"\r\n\r\n" + body)
+
+
+@functools.lru_cache(1024)
+def _head(
+    method: str, url: str, query: tuple[tuple[str, str], ...], given: tuple[tuple[str, str], ...]
+) -> _Head | None:
+    """Write a request up to what depends on its body; an account's calls have the same again and again."""
+    place, method = _place(url, query), method.upper()
+    headers = {name.lower(): name + ": " + value for name, value in given}
     if place is None or method not in METHODS or not PARTICULAR.isdisjoint(headers):
         return None
     _check("".join(headers.values()))
-    body, kind = _body(request)
     lines = [f"{method} {place.target} HTTP/1.1", "Host: " + place.host, *headers.values()]
     lines += [line for name, line in DEFAULTS if name not in headers]
-    if kind or method not in WITHOUT_BODY:
-        lines.append(f"Content-Length: {len(body)}")
-    if (kind or method in WITH_BODY) and "content-type" not in headers:
-        lines.append("Content-Type: " + (kind or "application/octet-stream"))
-    lines.append("\r\n")
-    return Plain(place.origin, method, "\r\n".join(lines).encode("utf-8", "ignore") + body)
+    return _Head(place.origin, method, "\r\n".join(lines).encode("utf-8", "ignore"), typed="content-type" in headers)
 
 
 def _check(headers: str) -> None:
