@@ -1,6 +1,7 @@
 """The accounts of this installation, as the line sees them: an immutable snapshot and what was learned."""
 
 import dataclasses
+import functools
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
@@ -25,7 +26,7 @@ class Account:
     messages_per_minute: int = 0
     """Messages of one sender that are answered in a minute, at most (0: any number)."""
 
-    @property
+    @functools.cached_property
     def rates(self) -> tuple[Rate, ...]:
         """The pace of deliveries: the platform's, unless the account has a limit of its own."""
         if self.sends_per_second is None:

@@ -81,12 +81,12 @@ async def _take(context: Context, limit: int, busy: Collection[str]) -> Sequence
 async def _guarded(context: Context, delivery: Delivery, sending: Sending) -> None:
     """Deliver once and settle; what an adapter breaks is parked where the operator sees it."""
     try:
-        account = context.accounts.get(delivery.address.account)
+        account, now = context.accounts.get(delivery.address.account), context.clock()
         if account is None:
             await settle(context, delivery, Parked(reason="its account is not configured any more"))
-        elif context.clock() > delivery.not_after:
+        elif now > delivery.not_after:
             await settle(context, delivery, Parked(reason="too old to be sent by itself"))
-        elif (wait := await context.pacer.wait(delivery, account.rates, context.clock())) > 0:
+        elif (wait := await context.pacer.wait(delivery, account.rates, now)) > 0:
             pace = Later(after=wait, reason="the platform's pace", attempted=False, paced=True)
             await settle(context, delivery, pace)
         elif not _in_time(context, sending):

@@ -20,6 +20,9 @@ LATE: Final = 5.0
 """Seconds after its slot at which a delivery that was told to wait has lost it."""
 
 
+Key = tuple[str | int | float, ...]
+
+
 class Buckets(Protocol):
     """A shared cache keeps the pace of several replicas, as long as it answers."""
 
@@ -34,7 +37,7 @@ class Pacer:
         """`paces` and `buckets` are what replicas share; without them this process is the only one."""
         self._paces = paces
         self._buckets = buckets
-        self._slots: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
+        self._slots: OrderedDict[Key, deque[float]] = OrderedDict()
         self._reserved: OrderedDict[int, float] = OrderedDict()
         self.alone = paces is None
         """True while no other replica sends."""
@@ -53,7 +56,7 @@ class Pacer:
 
     async def _share(self, delivery: Delivery, rate: Rate, paces: Shared, later: float) -> float:
         """Reserve a slot not before `later` seconds; the cache knows only "now"."""
-        name = "/".join(_key(delivery, rate))
+        name = _name(delivery, rate)
         if self._buckets is not None and not later:
             wait = await self._buckets.reserve(name, rate.count, rate.seconds)
             if wait is not None:
@@ -97,7 +100,14 @@ class Pacer:
                 remembered.popitem(last=False)
 
 
-def _key(delivery: Delivery, rate: Rate) -> tuple[str, ...]:
+def _key(delivery: Delivery, rate: Rate) -> Key:
+    """Name what a rate counts for a delivery."""
     address = delivery.address
     place = (address.workspace, address.channel) if rate.per == "chat" else ()
-    return (address.account, *place, f"{rate.count} in {rate.seconds}")
+    return (address.account, *place, rate.count, rate.seconds)
+
+
+def _name(delivery: Delivery, rate: Rate) -> str:
+    """Write the same for all replicas."""
+    *place, count, seconds = _key(delivery, rate)
+    return "/".join([*map(str, place), f"{count} in {seconds}"])
