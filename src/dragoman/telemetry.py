@@ -5,6 +5,7 @@ Logs carry ids and reasons, never message text or secrets.
 
 import asyncio
 import atexit
+import contextlib
 import functools
 import json
 import logging
@@ -16,6 +17,7 @@ import sys
 import time
 import traceback
 from bisect import bisect_left
+from collections import deque
 from pathlib import PurePath
 from typing import Any, Final, Self, TextIO
 
@@ -282,7 +284,7 @@ class _Sink:
     def __init__(self) -> None:
         self.level = logging.INFO
         self.stream: TextIO | None = None  # standard error, whatever that is by then
-        self._kept: list[str] = []
+        self._kept: deque[str] = deque()  # any thread may add to it, and any may take what is there
 
     def keep(self, line: str) -> None:
         """Write a line soon: when the event loop has come round, or with the next one that is urgent."""
@@ -301,7 +303,10 @@ class _Sink:
 
     def flush(self) -> None:
         """Write what is kept."""
-        kept, self._kept = self._kept, []
+        kept: list[str] = []
+        with contextlib.suppress(IndexError):  # so it ends
+            while True:
+                kept.append(self._kept.popleft())
         stream = self.stream or sys.stderr
         try:
             if kept:
