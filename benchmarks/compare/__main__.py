@@ -86,6 +86,8 @@ MEASURES: Final[Mapping[str, tuple[Measure, int]]] = {
     "idle": (measures.idle, 10_000),
     "accounts": (measures.accounts, 1000),
     "conversations": (measures.conversations, 1_000_000),
+    "backlog": (measures.backlog, 100_000),
+    "engines": (measures.engines, 3),
     "long": (measures.long, 16_000),
     "route": (measures.route, 20),
     "soak": (soak.measure, 300),

@@ -30,6 +30,10 @@ class Setup:
     plugins: Sequence[str] = ("echo",)
     tables: str = ""
     """More tables of the configuration."""
+    most_waiting: int = 0
+    """Messages that may wait; 0: as usual."""
+    engines: int = 1
+    """Engines on PostgreSQL."""
 
 
 PLAIN: Final = Setup()
@@ -67,7 +71,8 @@ def account(base: str) -> dict[str, object]:
 
 
 def _ours(folder: Path, port: int, base: str, setup: Setup) -> Sequence[Command]:
-    settings = {"plugins": setup.plugins, **({"store": setup.store} if setup.store else {})}
+    settings: dict[str, object] = {"plugins": setup.plugins}
+    settings |= {name: value for name in ("store", "most_waiting") if (value := getattr(setup, name))}
     accounts = {workload.account(number): account(base) for number in range(setup.accounts)}
     config = folder / "dragoman.toml"
     config.write_text(configuration(accounts, **settings) + setup.tables, encoding="utf-8")
@@ -76,5 +81,5 @@ def _ours(folder: Path, port: int, base: str, setup: Setup) -> Sequence[Command]
         return [Command(arguments=[*run, "--port", str(port)])]
     return [
         Command(arguments=[*run, "--role", "gateway", "--port", str(port)]),
-        Command(arguments=[*run, "--role", "engine", "--port", str(free_port())]),
+        *(Command(arguments=[*run, "--role", "engine", "--port", str(free_port())]) for _ in range(setup.engines)),
     ]

@@ -17,6 +17,7 @@ from benchmarks.compare.rounds import FOLDER, Bout, Figures, started, throughput
 
 TIMES: Final = 5
 ONE: Final = Phase(name="one", seconds=0, conversations=1, in_flight=1, settle=60)
+FLIGHT: Final = Phase(name="flight", seconds=5, conversations=1000)
 DECOY: Final = """
 from dragoman import Plugin, Turn
 
@@ -106,6 +107,44 @@ async def conversations(count: int, postgres: str) -> list[str]:
                 await _fill(folder, url, many)
                 async with started("dragoman", setup, folder) as bout:
                     lines.append(_line(f"{many} stored conversations", bout, await _measured(bout, many)))
+    return lines
+
+
+async def backlog(count: int, postgres: str) -> list[str]:
+    """Measure the other conversations while in one of them no message waits, and while many do."""
+    lines = []
+    for many in (0, count):
+        async with database.schema(postgres) as url:
+            with tempfile.TemporaryDirectory(dir=FOLDER) as place:
+                folder, setup = Path(place), Setup(store=url, most_waiting=10 * count)
+                async with started("dragoman", setup, folder) as bout:
+                    await bout.load.play(ONE)
+                await _crowd(folder, url, many)
+                async with started("dragoman", setup, folder) as bout:
+                    lines.append(_line(f"{many} messages wait in one conversation", bout, await _measured(bout, 1000)))
+    return lines
+
+
+async def _crowd(folder: Path, url: str, count: int) -> None:
+    if count and url:
+        await stored.crowd_schema(url, count)
+    elif count:
+        await asyncio.to_thread(stored.crowd_file, folder / "dragoman.db", count)
+
+
+async def engines(count: int, postgres: str) -> list[str]:
+    """Measure a gateway with one engine on PostgreSQL, and with more; and what the server was busy with."""
+    if not postgres:
+        return ["engines: needs --postgres"]
+    lines = []
+    for many in range(1, count + 1):
+        async with database.schema(postgres) as url, started("dragoman", Setup(store=url, engines=many)) as bout:
+            await bout.load.play(Phase(name="warm", seconds=3, conversations=1000))
+            async with database.watched(postgres) as statements:
+                figures = await throughput(bout, dataclasses.replace(FLIGHT, in_flight=64 * many))
+            figures |= {"p50_ms": oracle.quantile(oracle.latencies(bout.load.order), 0.5) * 1000}
+            lines.append(_line(f"{many} engines", bout, figures))
+            lines += statements.lines(len(bout.load.order))
     return lines
 
 
