@@ -321,3 +321,16 @@ async def test_who_waits_for_work_has_it_when_it_comes(line: "Line") -> None:
     claims = await waiting or await line.store.claim(10)  # the suite's time limit says whether it slept
 
     assert [claim.conversation for claim in claims] == ["c1"]
+
+
+async def test_one_that_comes_again_beside_a_new_one_does_not_count_the_new_one_twice(line: "Line") -> None:
+    first, second = line.event("c1", "k1"), line.event("c1", "k2")
+    (known,) = await line.receive(first)
+
+    again, new = await line.receive(first, second)
+
+    assert (again.id, again.duplicate, new.duplicate) == (known.id, True, False)
+    trace = await line.store.reader.trace(f"e{new.id}")
+    assert trace is not None
+    assert trace.duplicates == 0
+    assert (await line.store.reader.depths()).inbox == 2

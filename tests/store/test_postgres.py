@@ -203,6 +203,28 @@ async def test_what_was_taken_for_an_answer_that_was_lost_is_taken_again_uncount
     assert await line.store.settle(delivery, Settled())
 
 
+async def test_what_came_with_a_commit_whose_answer_was_lost_is_taken_again_uncounted(
+    place: Place, proxy: Proxy
+) -> None:
+    line = await place.behind(proxy)
+    await line.answer("c1", "before")
+    await line.send()
+    await line.accept("c1")
+    claim = await line.claim()
+    waiting = asyncio.create_task(line.store.take(10, (), 0.2))
+    await waiting  # the order stands until it is asked anew
+
+    proxy.suffer(cut_after=0)
+    committing = asyncio.create_task(line.commit(claim, "hello"))
+    await place.until("SELECT count(*) = 1 FROM outbox WHERE state = 'sending'")
+    proxy.heal()
+    await committing
+
+    delivery = await line.take()
+    assert delivery.attempt == 1
+    assert await line.store.settle(delivery, Settled())
+
+
 # Groups
 
 

@@ -105,7 +105,7 @@ class Traffic:
     async def send(self, store: PostgresStore) -> None:
         """Send deliveries, of which some are put off or given back."""
         while not self.over.is_set():
-            taken = await store.take(4, (), 0.05)
+            taken = await store.take(4, (), self.dice.choice((0.0, 0.05)))
             await asyncio.gather(*(self._send(store, delivery) for delivery in taken))
 
     async def _send(self, store: PostgresStore, delivery: Delivery) -> None:

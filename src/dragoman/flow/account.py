@@ -13,6 +13,9 @@ from dragoman.engine.plugin import Loaded
 from dragoman.engine.route import Policy
 from dragoman.store.base import Store
 
+MOST_SLOTS: Final = 200
+"""Sends of one window of an account's own limit: a window is a second, or shorter where more fit into one."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Account:
@@ -31,7 +34,7 @@ class Account:
         """The pace of deliveries: the platform's, unless the account has a limit of its own."""
         if self.sends_per_second is None:
             return self.adapter.capabilities.rates
-        count = max(1, round(self.sends_per_second))
+        count = min(max(1, round(self.sends_per_second)), MOST_SLOTS)
         return (Rate(per="account", count=count, seconds=count / self.sends_per_second),)
 
     @property

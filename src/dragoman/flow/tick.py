@@ -54,8 +54,8 @@ async def beat(context: Context, roles: str) -> None:
             if now - beaten >= BEAT_AGAIN:
                 beaten = now
                 alive = await context.store.beat(roles)
-                context.pacer.alone = alive <= 1
-                telemetry.replicas.set(alive)
+                context.pacer.alone = alive.senders <= 1
+                telemetry.replicas.set(alive.replicas)
         except Exception as error:  # noqa: BLE001 - the outer loop: it tries again at the next beat
             log.error("beat.failed", error=telemetry.where(error))
 

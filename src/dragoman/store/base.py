@@ -183,6 +183,13 @@ class Trace(Value):
     stages: tuple[Stage, ...]
 
 
+class Alive(Value):
+    """How many replicas live, and how many of them send."""
+
+    replicas: int = 1
+    senders: int = 1
+
+
 class Depths(Value):
     """How much waits."""
 
@@ -262,7 +269,8 @@ class Store(Protocol):
     async def take(self, limit: int, busy: Collection[str] = (), patience: float = 0.0) -> Sequence[Delivery]:
         """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent.
 
-        Where none may leave waits up to `patience` seconds, and may return nothing nevertheless.
+        Where none may leave waits up to `patience` seconds, and may return nothing nevertheless. Meanwhile it is a
+        standing order: what this process commits may be taken in that very transaction.
         """
 
     async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:
@@ -292,8 +300,8 @@ class Store(Protocol):
         An owner that let go is followed at once; one that fell silent `GRACE` seconds after its time.
         """
 
-    async def beat(self, roles: str) -> int:
-        """Say that this replica lives, in these roles; returns how many do."""
+    async def beat(self, roles: str) -> Alive:
+        """Say that this replica lives, in these roles (with commas between); returns how many do."""
 
     def tell(self, text: str) -> None:
         """Tell all other replicas (up to some 5,000 bytes), without a promise that it reaches them."""

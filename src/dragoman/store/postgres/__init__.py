@@ -20,6 +20,7 @@ from dragoman.model import Delivery
 from dragoman.store.base import (
     MOST_PENDING,
     Accepted,
+    Alive,
     Claim,
     Decision,
     Handled,
@@ -38,6 +39,7 @@ from dragoman.store.postgres.group import Group
 from dragoman.store.postgres.people import PostgresPeople
 from dragoman.store.postgres.pool import Pool
 from dragoman.store.postgres.reader import PostgresReader
+from dragoman.store.postgres.sends import Sends
 from dragoman.store.postgres.timers import PostgresTimers
 
 RESOLVE: Final = 20.0
@@ -71,18 +73,19 @@ class PostgresStore:
         self._ends = Ends(pool)
         self.people = PostgresPeople(pool, self._ends.over)
         self._claims: dict[str, int] = {}
-        self._sending: dict[int, int] = {}
+        self._served: set[Wake] = set()
+        """What this process does itself; others are told of it with less haste."""
         self._suspect = ("", 0.0)
         self._until = 0.0
         self._waiting = 0
         self._counted = -COUNT
         self._counting: asyncio.Task[None] | None = None
         self._lost_claims = False
-        self._lost_sends = False
-        self._taking = asyncio.Lock()
+        self._sends = Sends(pool, clock, owner, self._hints["deliver"])
         self._accepting = Group(self._accept)
         self._committing = Group(self._commit_each)
         self._settling = Group(self._settle)
+        self._reserving = Group(self._reserve)
 
     @classmethod
     async def open(
@@ -112,7 +115,9 @@ class PostgresStore:
 
     async def close(self) -> None:
         """Finish what is queued and let the connections go."""
-        await asyncio.gather(*(group.close(STOP) for group in (self._accepting, self._committing, self._settling)))
+        groups: tuple[Group[Any, Any], ...] = (self._accepting, self._committing, self._settling, self._reserving)
+        await asyncio.gather(*(group.close(STOP) for group in groups))
+        await self._sends.close()
         if self._bell is not None:
             await self._bell.close()
         if self._counting is not None:
@@ -125,9 +130,9 @@ class PostgresStore:
     # Hints
 
     def _hear(self, hint: Hint) -> None:
-        for wake, event in self._hints.items():
+        for wake in self._hints:
             if wake in hint.wakes:
-                event.set()
+                self._stir(wake)
         for number in hint.over:
             self._ends.over(number)
         for told in hint.told:
@@ -135,14 +140,20 @@ class PostgresStore:
 
     def _gap(self) -> None:
         """Look at everything again: hints may have been missed."""
-        for event in self._hints.values():
-            event.set()
+        for wake in self._hints:
+            self._stir(wake)
         self._missed()
 
-    def _wake(self, wake: Wake, *, others: bool = True) -> None:
+    def _stir(self, wake: Wake) -> None:
+        """Let this process look."""
+        self._sends.due = self._sends.due or wake == "deliver"
         self._hints[wake].set()
+
+    def _wake(self, wake: Wake, *, others: bool = True) -> None:
+        """Let this process look, and the others."""
+        self._stir(wake)
         if others and self._bell is not None:
-            self._bell.ring(wake)
+            self._bell.ring(wake, soon=wake not in self._served)
 
     def tell(self, text: str) -> None:
         """Tell all other replicas (up to some 5,000 bytes), without a promise that it reaches them."""
@@ -158,14 +169,15 @@ class PostgresStore:
         if self._bell is not None:
             self._bell.lighten(light)
 
-    async def beat(self, roles: str) -> int:
+    async def beat(self, roles: str) -> Alive:
         """Say that this replica lives; returns how many do."""
         await self._pool.rows("beat", name=self.owner, roles=roles)
         await self.timers.compare()
-        alive = len(await self._pool.rows("replicas", alive=upkeep.ALIVE))
+        living = await upkeep.roles(self._pool)
+        engines = {name for name, each in living.items() if "engine" in each}
         if self._bell is not None:
-            self._bell.alone = alive <= 1
-        return alive
+            self._bell.know(others=len(living) > 1, engines=bool(engines - {self.owner}))
+        return Alive(replicas=len(living), senders=len(engines))
 
     # The inbox
 
@@ -245,18 +257,18 @@ class PostgresStore:
     async def commit(self, claim: Claim, handled: Handled) -> None:
         """Store state, outbox, memories and timers together and finish the event; raises `LostLease`."""
         try:
-            more = await self._committing.do(inbox.Ending(claim, handled))
+            finished = await self._committing.do(inbox.Ending(claim, handled))
         except StoreError:
             self._let_go(claim)
             raise
         self._let_go(claim)
-        if more:
+        if finished.pending:
             self._wake("work", others=False)
         self._over(handled.id, tell=claim.events[0].event.hold > 0)
-        if handled.outgoing:
+        if handled.outgoing and finished.rode is None:
             self._wake("deliver")
 
-    async def _commit_each(self, endings: Sequence[inbox.Ending]) -> Sequence[int | Exception]:
+    async def _commit_each(self, endings: Sequence[inbox.Ending]) -> Sequence[inbox.Finished | Exception]:
         """Commit turns together, of a conversation the one with the newest fence only: the others lost it."""
         newest: dict[str, inbox.Ending] = {}
         for ending in endings:
@@ -272,26 +284,28 @@ class PostgresStore:
             for ending in endings
         ]
 
-    async def _commit(self, endings: Sequence[inbox.Ending]) -> Sequence[int | Exception]:
+    async def _commit(self, endings: Sequence[inbox.Ending]) -> Sequence[inbox.Finished | Exception]:
         """Commit turns; when no answer comes, look whether it happened, as long as the claims may hold."""
         deadline = self._clock() + RESOLVE
-        doubt, left = False, list(endings)
-        results: dict[str, int | Exception] = dict.fromkeys(_names(endings), 1)
+        try:
+            return await self._sends.commit(endings)
+        except StoreAway:
+            pass
+        left = list(endings)
+        results: dict[str, inbox.Finished | Exception] = dict.fromkeys(_names(endings), inbox.Finished(1))
         while True:
+            await asyncio.sleep(0.1 + random.random() * 0.4)  # noqa: S311 - a pause, not a secret
             try:
-                if doubt:
-                    left = await self._unfinished(left)
+                left = await self._unfinished(left)
                 if left:
                     results |= zip(_names(left), await inbox.commit(self._pool, left), strict=True)
-                if doubt:  # the server may have ended our first try while the second one waited for it
-                    lost = await self._unfinished(left)
-                    results |= {name: 1 for name in _names(left) if name not in _names(lost)}
+                # the server may have ended our first try while the second one waited for it
+                lost = _names(await self._unfinished(left))
+                results |= {name: inbox.Finished(1) for name in _names(left) if name not in lost}
                 return [results[name] for name in _names(endings)]
             except StoreAway:
                 if self._clock() > deadline:
                     raise
-            doubt = True
-            await asyncio.sleep(0.1 + random.random() * 0.4)  # noqa: S311 - a pause, not a secret
 
     async def _unfinished(self, endings: list[inbox.Ending]) -> list[inbox.Ending]:
         """Look which turns are not committed under their own fence."""
@@ -338,40 +352,21 @@ class PostgresStore:
 
     async def take(self, limit: int, busy: Collection[str] = (), patience: float = 0.0) -> Sequence[Delivery]:
         """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent."""
-        taken = await self._take(limit, busy)
-        if not taken and patience:
-            await self._wait("deliver", patience)
-        return taken
-
-    async def _take(self, limit: int, busy: Collection[str]) -> Sequence[Delivery]:
-        async with self._taking:
-            await self._find_sends()
-            try:
-                taken = await outbox.take(self._pool, limit, busy, self.owner, self._clock())
-            except StoreAway:
-                self._lost_sends = True
-                raise
-            self._sending |= {delivery.id: delivery.fence for delivery in taken}
-        return taken
-
-    async def _find_sends(self) -> None:
-        """The same for deliveries that were marked as ours."""
-        if self._lost_sends:
-            await outbox.give_back_orphans(self._pool, self.owner, self._sending)
-            self._lost_sends = False
+        self._served.add("deliver")
+        return await self._sends.take(limit, busy, patience)
 
     async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:
         """Record what came of a delivery; the conversation's next one leaves after `pace` seconds.
 
         False when the delivery was taken up by another since.
         """
-        mine = await self._settling.do(outbox.Settling(delivery, decision, pace))
-        self._end(delivery)
-        if isinstance(decision, Settled | Parked):
+        ended = await self._settling.do(outbox.Settling(delivery, decision, pace))
+        self._sends.end(delivery)
+        if ended.more and isinstance(decision, Settled | Parked):
             self._wake("deliver", others=False)
-        return mine
+        return ended.mine
 
-    async def _settle(self, settlings: Sequence[outbox.Settling]) -> Sequence[bool | Exception]:
+    async def _settle(self, settlings: Sequence[outbox.Settling]) -> Sequence[outbox.Ended | Exception]:
         return await outbox.settle(self._pool, settlings)
 
     async def prolong(self, deliveries: Collection[int]) -> Collection[int]:
@@ -380,15 +375,7 @@ class PostgresStore:
 
     async def reply(self, event: int) -> Sequence[Delivery]:
         """Take the replies to an event that are not sent yet, for the response of the request that waits for them."""
-        async with self._taking:
-            await self._find_sends()
-            try:
-                taken = await outbox.reply(self._pool, event, self.owner, self._clock())
-            except (StoreAway, asyncio.CancelledError):  # the caller may leave just then
-                self._lost_sends = True
-                raise
-            self._sending |= {delivery.id: delivery.fence for delivery in taken}
-        return taken
+        return await self._sends.reply(event)
 
     async def replies(self, event: int) -> Sequence[Delivery]:
         """Read the replies to an event that were sent, are being sent, or were parked since."""
@@ -398,12 +385,7 @@ class PostgresStore:
         """Return taken deliveries whose sending did not begin, for the later path."""
         await outbox.hand_back(self._pool, deliveries)
         for delivery in deliveries:
-            self._end(delivery)
-
-    def _end(self, delivery: Delivery) -> None:
-        """Forget a send, unless we have taken it anew since."""
-        if self._sending.get(delivery.id) == delivery.fence:
-            del self._sending[delivery.id]
+            self._sends.end(delivery)
 
     async def sweep(self) -> int:
         """Take up what an interrupted sender left behind, whichever replica it was."""
@@ -421,7 +403,10 @@ class PostgresStore:
 
     async def reserve(self, name: str, count: int, seconds: float, later: float = 0.0) -> float:
         """Reserve the next free slot of a shared pace, not before `later` seconds; returns the seconds until it."""
-        return await upkeep.reserve(self._pool, name, count, seconds, later)
+        return await self._reserving.do(upkeep.Wanted(name, count, seconds, later))
+
+    async def _reserve(self, wanted: Sequence[upkeep.Wanted]) -> Sequence[float | Exception]:
+        return await upkeep.reserve(self._pool, wanted)
 
     async def recall(self, name: str) -> str:
         """Read a kept value; empty when there is none."""
@@ -467,6 +452,7 @@ class PostgresStore:
     async def _wait(self, wake: Wake, seconds: float) -> None:
         """Sleep until there may be something to do; a hint, polling is the truth."""
         hint = self._hints[wake]
+        self._served.add(wake)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await hint.wait()

@@ -1,8 +1,8 @@
 """Hints between replicas: something may be ready, a turn is over, a frame for who is connected there.
 
 A hint that is lost costs latency only: polling is the truth. NOTIFY takes a lock of the whole database at its commit,
-so it never rides in a transaction of the line: the first hint leaves at once, later ones are collected. Where a shared
-cache answers, it carries the hints instead.
+so it never rides in a transaction of the line: the first hint leaves at once, later ones are collected for a moment,
+and for longer where this process does itself what it hints at. Where a shared cache answers, it carries them instead.
 """
 
 import asyncio
@@ -21,8 +21,12 @@ from dragoman.errors import StoreAway
 from dragoman.store.postgres.pool import AWAY, CONNECT, Pool, session_settings
 
 CHANNEL: Final = "line"
-PERIOD: Final = 0.1
+PERIOD: Final = 0.01
 """Seconds between two notifications of one replica, at least."""
+LAZY: Final = 0.1
+"""The same where what is told is looked after here too: others only help."""
+NOTIFY: Final = "SELECT set_config('synchronous_commit', 'off', true), pg_notify('dragoman_' || current_schema(), $1)"
+"""Without a flush: it would be waited for under the lock."""
 LARGEST: Final = 7000
 """Bytes of one notification; PostgreSQL takes 8,000."""
 ALIVE: Final = 10.0
@@ -66,9 +70,10 @@ class Bell:
         self._ringing: asyncio.Task[None] | None = None
         self._listening = {asyncio.create_task(self._listen())}
         self._light: Light | None = None
-        self.alone = False
-        """True while no other replica lives: then there is nobody to ring for, until one is heard."""
-        self.ring("work")
+        self._others = self._engines = True
+        """Whether there is anybody to ring for, and anybody to wake: as it was known last, until one is heard."""
+        self._known = False
+        self._soon = asyncio.Event()
 
     async def close(self) -> None:
         """Stop ringing and listening."""
@@ -82,10 +87,19 @@ class Bell:
         self._light = light
         self._listening.add(asyncio.create_task(self._listen_light(light)))
 
-    def ring(self, *wakes: str, over: int = 0, told: str = "") -> None:
+    def know(self, *, others: bool, engines: bool) -> None:
+        """Note which other replicas live; the first time they are told that this one does."""
+        if not self._known:
+            self._known = self._others = self._engines = True
+            self.ring("work")
+        self._others, self._engines = others, engines
+
+    def ring(self, *wakes: str, over: int = 0, told: str = "", soon: bool = True) -> None:
         """Say that there may be something to do, that an event's turn is over, or what is told to all."""
-        if self.alone:
+        if not self._others or (wakes and not self._engines):
             return
+        if soon:
+            self._soon.set()
         self._next.wakes += [wake for wake in wakes if wake not in self._next.wakes]
         self._next.over += [over] if over else []
         self._next.told += [plain] if (plain := told.encode(errors="ignore").decode()) else []
@@ -95,9 +109,13 @@ class Bell:
     async def _ring(self) -> None:
         while self._next != Hint(self._owner):
             hint, self._next = self._next, Hint(self._owner)
+            self._soon.clear()
             for payload in _payloads(hint):
                 await self._send(payload)
             await asyncio.sleep(PERIOD)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAZY - PERIOD):
+                    await self._soon.wait()
 
     async def _send(self, payload: str) -> None:
         if self._light is not None and not self._light.trouble:
@@ -105,7 +123,7 @@ class Bell:
             return
         with contextlib.suppress(StoreAway):
             async with self._pool.session() as session:
-                await session.ask("SELECT pg_notify('dragoman_' || current_schema(), $1)", payload)
+                await session.ask(NOTIFY, payload)
 
     async def _listen_light(self, light: Light) -> None:
         async with contextlib.aclosing(light.hints.listen(CHANNEL)) as heard:
@@ -154,7 +172,7 @@ class Bell:
         except msgspec.DecodeError:
             return  # another release's word: polling is the truth
         if hint.sender != self._owner:
-            self.alone = False
+            self._others = self._engines = True
             self._hear(hint)
 
 

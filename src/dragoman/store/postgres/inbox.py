@@ -1,5 +1,6 @@
 """The inbox's side of the line: accept, claim, commit, retry, park."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from dragoman import crypto
 from dragoman.adapter import Receipt
 from dragoman.errors import LostLease
 from dragoman.model import Event
-from dragoman.store.base import Accepted, Claim, Handled, Surplus, Times
+from dragoman.store.base import SEND_LEASE, Accepted, Claim, Handled, Outgoing, Surplus, Times
 from dragoman.store.postgres import schedule
 from dragoman.store.postgres.pool import Collision, Pool, Session, columns
 from dragoman.store.stored import crowded, encode, obstacle, read_event, read_state
@@ -20,6 +21,8 @@ Name = tuple[str, str, str]
 LEASE: Final = 30.0
 """Seconds that a claim holds without being renewed."""
 CRASHES: Final = 3
+SUSPECT: Final = 2
+"""Crashes after which an event is taken alone of its kind."""
 ERRORS: Final = 5
 FAR: Final = 1000
 """Numbers between where a conversation's head is looked for and where it is, from which on the row is brought up."""
@@ -55,11 +58,42 @@ async def accept(pool: Pool, arrivals: Sequence[Arrival], most: int) -> list[tup
 
     Of a conversation `most` may wait; what is more is put off.
     """
+    new = await _add_at_once(pool, arrivals, most)
+    left = [_without(arrival, new) for arrival in arrivals]
+    told: list[tuple[Accepted, ...]] = [()] * len(arrivals)
+    if any(arrival.receipt.events or arrival.keep for arrival in left):
+        told = await pool.transact(lambda session: accept_in(session, left, most))
+    return [_joined(arrival, new, rest) for arrival, rest in zip(arrivals, told, strict=True)]
 
-    async def work(session: Session) -> list[tuple[Accepted, ...]]:
-        return await accept_in(session, arrivals, most)
 
-    return await pool.transact(work)
+def _without(arrival: Arrival, new: Mapping[Name, int]) -> Arrival:
+    """Return a receipt without the events that are stored already."""
+    if not new:
+        return arrival
+    events = tuple(event for event in arrival.receipt.events if _name(event) not in new)
+    return msgspec.structs.replace(arrival, receipt=msgspec.structs.replace(arrival.receipt, events=events))
+
+
+def _joined(arrival: Arrival, new: Mapping[Name, int], rest: Sequence[Accepted]) -> tuple[Accepted, ...]:
+    """Tell a receipt's events' numbers, of which the rest were stored after the new ones."""
+    left = iter(rest)
+    names = (_name(event) for event in arrival.receipt.events)
+    return tuple(Accepted(id=new[name], duplicate=False) if name in new else next(left) for name in names)
+
+
+async def _add_at_once(pool: Pool, arrivals: Sequence[Arrival], most: int) -> dict[Name, int]:
+    """Store receipts' events in one statement, and return those that are new.
+
+    None is stored where a conversation is new or crowded, an event comes twice, or something is to be kept with one.
+    """
+    events = [event for arrival in arrivals for event in arrival.receipt.events]
+    if len({_name(event) for event in events}) < len(events) or any(arrival.keep for arrival in arrivals):
+        return {}
+    many = Counter(short(event.conversation) for event in events if event.wants_turn)
+    lanes = sorted(many)
+    room = {"lanes": lanes, "many": [many[name] for name in lanes], "most": most}
+    added = await pool.rows("accept_at_once", **room, **_given(arrivals))
+    return {(account, kind, key): number for _, number, account, kind, key in added if number is not None}
 
 
 async def accept_in(session: Session, arrivals: Sequence[Arrival], most: int) -> list[tuple[Accepted, ...]]:
@@ -164,7 +198,13 @@ async def lock(session: Session, events: Sequence[Event]) -> dict[str, int]:
     return found
 
 
-async def _add(session: Session, arrivals: Sequence[Arrival]) -> dict[tuple[str, str, str], int]:
+async def _add(session: Session, arrivals: Sequence[Arrival]) -> dict[Name, int]:
+    added = await session.rows("accept", **_given(arrivals))
+    return {(account, kind, key): number for number, account, kind, key in added}
+
+
+def _given(arrivals: Sequence[Arrival]) -> dict[str, list[Any]]:
+    """Return the columns of receipts' events, and of the receipts."""
     rows = [
         (
             event.account,
@@ -181,22 +221,9 @@ async def _add(session: Session, arrivals: Sequence[Arrival]) -> dict[tuple[str,
         for number, arrival in enumerate(arrivals, 1)
         for event in arrival.receipt.events
     ]
-    accounts, kinds, keys, conversations, events, wanted, receipts, received, authenticated, parsed = columns(rows, 10)
-    added = await session.rows(
-        "accept",
-        accounts=accounts,
-        kinds=kinds,
-        keys=keys,
-        conversations=conversations,
-        events=events,
-        wanted=wanted,
-        receipts=receipts,
-        received=received,
-        authenticated=authenticated,
-        parsed=parsed,
-        raws=[arrival.receipt.raw for arrival in arrivals],
-    )
-    return {(account, kind, key): number for number, account, kind, key in added}
+    names = "accounts kinds keys conversations events wanted receipts received authenticated parsed".split()  # noqa: SIM905 - one line reads better
+    given = dict(zip(names, columns(rows, len(names)), strict=True))
+    return given | {"raws": [arrival.receipt.raw for arrival in arrivals]}
 
 
 async def _note_duplicates(session: Session, events: Sequence[Event]) -> dict[tuple[str, str, str], int]:
@@ -218,15 +245,11 @@ async def claim(pool: Pool, limit: int, owner: str, until: float, *, suspects: b
 
     What happened before `until` is set aside: the store was restored from a backup then (0: it was not).
     """
-    leased: list[Any] = []
     claims = Claims([], [])
-    if suspects and (suspect := await pool.rows("claim_suspect", lease=LEASE, owner=owner)):
-        leased += suspect
-        claims.suspect = suspect[0][0]
-    if limit > len(leased):
-        leased += await pool.rows("claim", limit=limit - len(leased), lease=LEASE, owner=owner)
+    leased = await pool.rows("claim", limit=limit, suspects=suspects, lease=LEASE, owner=owner)
     if not leased:
         return claims
+    claims.suspect = next((row[0] for row in leased if row[3] >= SUSPECT), "")
     names, heads = [row[0] for row in leased], [row[5] for row in leased]
     found = {row[0]: row for row in await pool.rows("head_events", conversations=names, heads=heads)}
     far = [row[0] for row in leased if row[0] in found and found[row[0]][1] - row[5] > FAR]
@@ -300,43 +323,32 @@ class Ending(msgspec.Struct):
     handled: Handled
 
 
-async def commit(pool: Pool, endings: Sequence[Ending]) -> list[int | Exception]:
-    """Finish turns together: state, outbox, memories and timers; gives how many events still wait, or `LostLease`."""
-    turns = [
-        (
-            ending.claim.conversation,
-            ending.claim.fence,
-            ending.handled.id,
-            encode(ending.handled.state),
-            ending.handled.handler,
-            ending.handled.routed_at,
-            ending.handled.responded_at,
-        )
-        for ending in endings
-    ]
-    conversations, fences, events, states, handlers, routed, responded = columns(turns, 7)
+class Finished(msgspec.Struct):
+    """What committing a turn gave: how many events of its conversation still wait, and the reply that is being sent."""
+
+    pending: int
+    rode: int | None = None
+
+
+async def commit(
+    pool: Pool, endings: Sequence[Ending], riders: Mapping[str, Outgoing] | None = None, owner: str = ""
+) -> list[Finished | Exception]:
+    """Finish turns together: state, outbox, memories and timers; those that were not ours any more get `LostLease`.
+
+    Of `riders` (one of a conversation, by its name) those that may leave at once are marked as being sent by us.
+    """
 
     async def work(session: Session | Pool) -> list[Any]:
-        return await session.rows(
-            "commit",
-            conversations=conversations,
-            fences=fences,
-            events=events,
-            states=states,
-            handlers=handlers,
-            routed=routed,
-            responded=responded,
-            **_said(endings),
-            **_remembered(endings),
-        )
+        said, remembered = _said(endings, riders or {}), _remembered(endings)
+        return await session.rows("commit", owner=owner, lease=SEND_LEASE, **_turns(endings), **said, **remembered)
 
     if any(ending.handled.timers or ending.handled.cancelled for ending in endings):
         finished = await pool.transact(lambda session: _with_timers(session, work, endings))
     else:
         finished = await work(pool)
-    pending = dict(finished)
+    found: dict[str, Finished | Exception] = {name: Finished(pending, rode) for name, pending, rode in finished}
     lost = LostLease("the conversation was taken over")
-    return [pending.get(ending.claim.conversation, lost) for ending in endings]
+    return [found.get(ending.claim.conversation, lost) for ending in endings]
 
 
 async def _with_timers(
@@ -352,7 +364,24 @@ async def _with_timers(
     return finished
 
 
-def _said(endings: Sequence[Ending]) -> dict[str, list[Any]]:
+def _turns(endings: Sequence[Ending]) -> dict[str, list[Any]]:
+    rows = [
+        (
+            ending.claim.conversation,
+            ending.claim.fence,
+            ending.handled.id,
+            encode(ending.handled.state),
+            ending.handled.handler,
+            ending.handled.routed_at,
+            ending.handled.responded_at,
+        )
+        for ending in endings
+    ]
+    names = ("conversations", "fences", "events", "states", "handlers", "routed", "responded")
+    return dict(zip(names, columns(rows, len(names)), strict=True))
+
+
+def _said(endings: Sequence[Ending], riders: Mapping[str, Outgoing]) -> dict[str, list[Any]]:
     rows = [
         (
             outgoing.key,
@@ -367,12 +396,13 @@ def _said(endings: Sequence[Ending]) -> dict[str, list[Any]]:
             outgoing.sure_for,
             outgoing.fresh_for,
             ending.handled.received_at,
+            riders.get(ending.claim.conversation) is outgoing,
         )
         for ending in endings
         for outgoing in ending.handled.outgoing
     ]
     names = (
-        "keys inboxes accounts lanes actions addresses classes holds windows sure_for fresh_for received".split()  # noqa: SIM905 - one line reads better
+        "keys inboxes accounts lanes actions addresses classes holds windows sure_for fresh_for received rides".split()  # noqa: SIM905 - one line reads better
     )
     return dict(zip(names, columns(rows, len(names)), strict=True))
 

@@ -4,13 +4,14 @@ A conversation's deliveries are its lane: `lane.waiting` counts them, `lane.read
 taken, and `lane.holder` is the one under way, which must be settled first.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
 
 from dragoman.model import Delivery
-from dragoman.store.base import SEND_LEASE, Decision, Later, Parked, Pause, Settled
+from dragoman.store.base import SEND_LEASE, Decision, Later, Outgoing, Parked, Pause, Settled
+from dragoman.store.postgres import inbox
 from dragoman.store.postgres.inbox import plain
 from dragoman.store.postgres.pool import Pool, Session, columns
 from dragoman.store.stored import encode, read_action, read_address, read_ids
@@ -39,7 +40,7 @@ def changed_rows(rows: Sequence[Any]) -> list[Changed]:
 
 
 async def free(session: Session, changed: Sequence[Changed]) -> None:
-    """Let the lanes of changed deliveries go on."""
+    """Let the lanes of changed deliveries go on, as `settle` does for those that it records."""
     if changed:
         rows = [(row.id, row.conversation, row.gone, row.at) for row in changed]
         ids, conversations, gone, at = columns(rows, 4)
@@ -84,6 +85,24 @@ def _delivery(row: Any, now: float, *, taken: bool = True) -> Delivery:
     )
 
 
+def rode(ending: inbox.Ending, outgoing: Outgoing, number: int, now: float) -> Delivery:
+    """Return the delivery that a reply became at its commit, as `take` would have read it."""
+    return Delivery(
+        id=number,
+        key=outgoing.key,
+        action=outgoing.action,
+        address=outgoing.address,
+        conversation=ending.claim.conversation,
+        cls=outgoing.cls,
+        attempt=1,
+        fence=1,
+        at=now,
+        received_at=ending.handled.received_at,
+        not_after=now + outgoing.fresh_for,
+        until=now + SEND_LEASE,
+    )
+
+
 async def _park_unreadable(pool: Pool, number: int, conversation: str) -> None:
     async def work(session: Session) -> None:
         await lock(session, [conversation])
@@ -109,35 +128,63 @@ async def prolong(pool: Pool, deliveries: Collection[int], owner: str) -> set[in
     return {row[0] for row in await pool.rows("prolong", ids=list(deliveries), lease=SEND_LEASE, owner=owner)}
 
 
-async def settle(pool: Pool, settlings: Sequence[Settling]) -> list[bool | Exception]:
-    """Record what came of deliveries, in one transaction; False for those that are no longer ours."""
-    rows = [_settling(settling) for settling in settlings]
-    ids, fences, states, reasons, after, uncounted, moved, platform_ids, paced = columns(rows, 9)
+class Ended(msgspec.Struct):
+    """What settling a delivery gave: whether it was still ours, and whether its conversation's next one may leave."""
 
-    async def work(session: Session) -> list[bool | Exception]:
-        await lock(session, [settling.delivery.conversation for settling in settlings])
-        changed = changed_rows(
-            await session.rows(
-                "settle",
-                ids=ids,
-                fences=fences,
-                states=states,
-                reasons=reasons,
-                after=after,
-                uncounted=uncounted,
-                moved=moved,
-                platform_ids=platform_ids,
-                paced=paced,
-            )
-        )
-        await free(session, changed)
-        mine = {row.id for row in changed}
-        await _pause(session, [settling for settling in settlings if settling.delivery.id in mine])
-        if len(mine) < len(settlings):
-            mine |= {row[0] for row in await session.rows("settled_before", ids=ids, fences=fences)}
-        return [settling.delivery.id in mine for settling in settlings]
+    mine: bool
+    more: bool = False
 
-    return await pool.transact(work)
+
+async def settle(pool: Pool, settlings: Sequence[Settling]) -> list[Ended | Exception]:
+    """Record what came of deliveries, in one transaction."""
+
+    async def work(session: Session | Pool) -> dict[int, Ended]:
+        return await _record(session, settlings)
+
+    if any(isinstance(settling.decision, Pause) for settling in settlings):
+        found = await pool.transact(lambda session: _pausing(session, work, settlings))
+    else:
+        found = await work(pool)
+    if len(found) < len(settlings):
+        ids, fences, *_ = _settled_columns(settlings)
+        found = {row[0]: Ended(mine=True) for row in await pool.rows("settled_before", ids=ids, fences=fences)} | found
+    return [found.get(settling.delivery.id, Ended(mine=False)) for settling in settlings]
+
+
+async def _record(session: Session | Pool, settlings: Sequence[Settling]) -> dict[int, Ended]:
+    ids, fences, states, reasons, after, uncounted, moved, platform_ids, paced = _settled_columns(settlings)
+    rows = await session.rows(
+        "settle",
+        conversations=[settling.delivery.conversation for settling in settlings],
+        ids=ids,
+        fences=fences,
+        states=states,
+        reasons=reasons,
+        after=after,
+        uncounted=uncounted,
+        moved=moved,
+        platform_ids=platform_ids,
+        paced=paced,
+    )
+    return {number: Ended(mine=True, more=more) for number, more in rows}
+
+
+async def _pausing(
+    session: Session,
+    work: Callable[[Session], Awaitable[dict[int, Ended]]],
+    settlings: Sequence[Settling],
+) -> dict[int, Ended]:
+    """Record what came of deliveries, and pause the accounts of those that ask for it and were still ours."""
+    found = await work(session)
+    for settling in settlings:
+        if isinstance(settling.decision, Pause) and settling.delivery.id in found:
+            account, decision = settling.delivery.address.account, settling.decision
+            await session.rows("pause", account=account, after=decision.after, reason=plain(decision.reason))
+    return found
+
+
+def _settled_columns(settlings: Sequence[Settling]) -> list[list[Any]]:
+    return columns([_settling(settling) for settling in settlings], 9)
 
 
 def _settling(settling: Settling) -> tuple[Any, ...]:
@@ -154,13 +201,6 @@ def _settling(settling: Settling) -> tuple[Any, ...]:
         case Later(after=after, reason=reason, attempted=attempted, address=address, paced=paced):
             moved = encode(address) if address else None
             return (*name, "pending", plain(reason), after, int(not attempted), moved, None, paced)
-
-
-async def _pause(session: Session, settlings: Sequence[Settling]) -> None:
-    for settling in settlings:
-        if isinstance(settling.decision, Pause):
-            account, decision = settling.delivery.address.account, settling.decision
-            await session.rows("pause", account=account, after=decision.after, reason=plain(decision.reason))
 
 
 async def reply(pool: Pool, event: int, owner: str, now: float) -> list[Delivery]:

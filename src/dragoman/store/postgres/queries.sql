@@ -44,6 +44,46 @@ WITH given AS (
 )
 SELECT id, account, kind, key FROM added;
 
+-- name: accept_at_once
+-- The same with the lock before it, if all conversations are there and have room; `fit` says so, else nothing is done.
+-- The numbers are taken below the lock: what is added waits for `fit`, which waits for every row.
+WITH locked AS (
+    SELECT id, pending FROM conversation WHERE id = ANY(:lanes::text[]) ORDER BY id FOR NO KEY UPDATE
+), room AS (
+    SELECT count(*) = cardinality(:lanes::text[]) AND coalesce(bool_and(l.pending + t.many <= :most), true) AS fit
+    FROM locked l JOIN unnest(:lanes::text[], :many::integer[]) AS t (id, many) ON t.id = l.id
+), given AS (
+    SELECT * FROM unnest(:accounts::text[], :kinds::text[], :keys::text[], :conversations::text[], :events::text[],
+                         :wanted::boolean[], :receipts::integer[], :received::float8[], :authenticated::float8[],
+                         :parsed::float8[])
+        WITH ORDINALITY AS t (account, kind, key, conversation, event, wanted, receipt,
+                              received_at, authenticated_at, parsed_at, n)
+), numbered AS (
+    SELECT n, raw, nextval('receipt_id_seq') AS id FROM unnest(:raws::bytea[]) WITH ORDINALITY AS r (raw, n)
+), added AS (
+    INSERT INTO inbox (account, kind, key, conversation, receipt, event, status,
+                       received_at, authenticated_at, parsed_at, accepted_at)
+    SELECT g.account, g.kind, g.key, g.conversation, r.id, g.event, CASE WHEN g.wanted THEN 'waiting' ELSE 'done' END,
+           g.received_at, g.authenticated_at, g.parsed_at, moment(:now)
+    FROM given g JOIN numbered r ON r.n = g.receipt CROSS JOIN room WHERE room.fit ORDER BY g.n
+    ON CONFLICT (account, kind, key) DO NOTHING
+    RETURNING id, account, kind, key, conversation, receipt, status
+), kept AS (
+    INSERT INTO receipt (id, account, at, raw)
+    SELECT r.id, min(a.account), moment(:now), r.raw FROM numbered r JOIN added a ON a.receipt = r.id GROUP BY r.id, r.raw
+), woken AS (
+    UPDATE conversation c SET
+        head = CASE WHEN c.pending = 0 THEN new.first ELSE c.head END,
+        pending = c.pending + new.many,
+        ready_at = coalesce(c.ready_at, moment(:now))
+    FROM (SELECT conversation, count(*) AS many, min(id) AS first FROM added WHERE status = 'waiting' GROUP BY conversation)
+        AS new
+    WHERE c.id = new.conversation
+), heard AS (
+    INSERT INTO told (at, inbox) SELECT moment(:now), id FROM added ORDER BY id
+)
+SELECT room.fit, id, account, kind, key FROM room LEFT JOIN added ON true;
+
 -- name: unqueue
 -- Events of conversations that have too much waiting leave the queue again; the rows are locked already.
 UPDATE conversation c SET pending = c.pending - surplus.many
@@ -75,22 +115,16 @@ UPDATE inbox SET duplicates = duplicates + 1 FROM again WHERE inbox.id = again.i
 RETURNING inbox.id, account, kind, key;
 
 -- name: claim
--- Conversations with something to do; those that crashed twice are left to `claim_suspect`.
-WITH ready AS (
-    SELECT id, ready_at FROM conversation WHERE ready_at <= moment(:now) AND started < 2
-    ORDER BY ready_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
-)
-UPDATE conversation c SET ready_at = moment(:now) + :lease, because = 'leased', owner = :owner,
-    fence = fence + 1, started = started + 1
-FROM ready WHERE c.id = ready.id
-RETURNING c.id, c.state, c.fence, c.started - 1, c.errors, c.head, moment(:now) - ready.ready_at;
-
--- name: claim_suspect
--- One conversation whose head was in flight at two crashes. A process runs one such at a time,
--- so that a message that kills it is never charged to its neighbours.
-WITH ready AS (
-    SELECT id, ready_at FROM conversation WHERE ready_at <= moment(:now) AND started >= 2
+-- Conversations with something to do, and before them one whose head was in flight at two crashes, if one is asked for:
+-- a process runs one such at a time, so that a message that kills it is never charged to its neighbours.
+WITH suspect AS (
+    SELECT id, ready_at FROM conversation WHERE :suspects::boolean AND ready_at <= moment(:now) AND started >= 2
     ORDER BY ready_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+), others AS (
+    SELECT id, ready_at FROM conversation WHERE ready_at <= moment(:now) AND started < 2
+    ORDER BY ready_at LIMIT :limit - (SELECT count(*) FROM suspect) FOR NO KEY UPDATE SKIP LOCKED
+), ready AS (
+    SELECT * FROM suspect UNION ALL SELECT * FROM others
 )
 UPDATE conversation c SET ready_at = moment(:now) + :lease, because = 'leased', owner = :owner,
     fence = fence + 1, started = started + 1
@@ -140,7 +174,8 @@ WHERE owner = :owner AND because = 'leased'
 RETURNING id;
 
 -- name: commit
--- Everything that a turn wants, or nothing: only turns whose fence still holds are in `mine`.
+-- Everything that a turn wants, or nothing: only turns whose fence still holds are in `mine`. A reply that `rides` is
+-- marked as being sent at once, where `take` would take it next: nothing else of its lane waits or is under way.
 WITH turn AS (
     SELECT * FROM unnest(:conversations::text[], :fences::bigint[], :events::bigint[], :states::text[],
                          :handlers::text[], :routed::float8[], :responded::float8[])
@@ -163,24 +198,39 @@ WITH turn AS (
 ), given AS (
     SELECT * FROM unnest(:keys::text[], :inboxes::bigint[], :accounts::text[], :lanes::text[], :actions::text[],
                          :addresses::text[], :classes::text[], :holds::float8[], :windows::float8[],
-                         :sure_for::float8[], :fresh_for::float8[], :received::float8[])
+                         :sure_for::float8[], :fresh_for::float8[], :received::float8[],
+                         :rides::boolean[])
         WITH ORDINALITY AS t (key, inbox, account, conversation, action, address, class, hold, "window",
-                              sure_for, fresh_for, received_at, n)
+                              sure_for, fresh_for, received_at, rides, n)
+), lanes AS (
+    SELECT l.conversation, l.waiting = 0 AND l.holder IS NULL AS free FROM lane l
+    WHERE l.conversation IN (SELECT g.conversation FROM given g JOIN finished ON finished.id = g.conversation)
+    ORDER BY l.conversation FOR NO KEY UPDATE
+), placed AS (
+    SELECT g.*, g.rides AND l.free
+        AND g.account <> ALL (ARRAY(SELECT name FROM account WHERE paused_until > moment(:now))) AS rode
+    FROM given g JOIN finished ON finished.id = g.conversation LEFT JOIN lanes l ON l.conversation = g.conversation
 ), said AS (
     INSERT INTO outbox (key, inbox, account, conversation, action, address, class, state, withheld_until,
-                        "window", sure_until, not_after, created_at, received_at)
-    SELECT g.key, g.inbox, g.account, g.conversation, g.action, g.address, g.class, 'pending',
+                        "window", sure_until, not_after, created_at, received_at,
+                        fence, attempts, taker, sending_at, until)
+    SELECT g.key, g.inbox, g.account, g.conversation, g.action, g.address, g.class,
+           CASE WHEN g.rode THEN 'sending' ELSE 'pending' END,
            CASE WHEN g.hold > 0 THEN moment(:now) + g.hold ELSE 0 END,
-           g."window", moment(:now) + g.sure_for, moment(:now) + g.fresh_for, moment(:now), g.received_at
-    FROM given g JOIN finished ON finished.id = g.conversation ORDER BY g.n
+           g."window", moment(:now) + g.sure_for, moment(:now) + g.fresh_for, moment(:now), g.received_at,
+           CASE WHEN g.rode THEN 1 ELSE 0 END, CASE WHEN g.rode THEN 1 ELSE 0 END, CASE WHEN g.rode THEN :owner ELSE '' END,
+           CASE WHEN g.rode THEN moment(:now) END, CASE WHEN g.rode THEN moment(:now) + :lease END
+    FROM placed g ORDER BY g.n
     ON CONFLICT (key) DO NOTHING
-    RETURNING account, conversation, withheld_until
+    RETURNING account, conversation, withheld_until, CASE WHEN state = 'sending' THEN id END AS rode
 ), waiting AS (
-    INSERT INTO lane (conversation, account, waiting, ready_at)
-    SELECT conversation, min(account), count(*), greatest(moment(:now), max(withheld_until)) FROM said
+    INSERT INTO lane (conversation, account, waiting, ready_at, holder)
+    SELECT conversation, min(account), count(*),
+        CASE WHEN max(rode) IS NULL THEN greatest(moment(:now), max(withheld_until)) END, max(rode) FROM said
     GROUP BY conversation ORDER BY conversation
     ON CONFLICT (conversation) DO UPDATE SET waiting = lane.waiting + excluded.waiting, account = excluded.account,
-        ready_at = CASE WHEN lane.waiting = 0 THEN excluded.ready_at ELSE lane.ready_at END
+        ready_at = CASE WHEN lane.waiting = 0 THEN excluded.ready_at ELSE lane.ready_at END,
+        holder = coalesce(excluded.holder, lane.holder)
 ), remembered AS (
     INSERT INTO memory (person, key, value)
     SELECT DISTINCT ON (m.person, m.key) m.person, m.key, m.value
@@ -189,7 +239,8 @@ WITH turn AS (
     JOIN finished ON finished.id = m.conversation ORDER BY m.person, m.key, m.n DESC
     ON CONFLICT (person, key) DO UPDATE SET value = excluded.value
 )
-SELECT id, pending FROM finished;
+SELECT id, pending, s.rode FROM finished
+LEFT JOIN (SELECT conversation, max(rode) AS rode FROM said GROUP BY conversation) AS s ON s.conversation = finished.id;
 
 -- name: committed
 -- Whether an unanswered commit happened after all: the finished event bears our fence.
@@ -274,7 +325,11 @@ UPDATE lane l SET waiting = l.waiting - freed.gone,
 FROM freed WHERE l.conversation = freed.conversation;
 
 -- name: settle
-WITH given AS (
+-- What `lock_lanes` and `free_lanes` do, around it. A row comes back for each that was still ours; whether its lane has more.
+-- The state is no plain comparison, so that the index of those being sent, full of the dead, is not chosen.
+WITH locked AS (
+    SELECT conversation FROM lane WHERE conversation = ANY(:conversations::text[]) ORDER BY conversation FOR NO KEY UPDATE
+), given AS (
     SELECT * FROM unnest(:ids::bigint[], :fences::bigint[], :states::text[], :reasons::text[], :after::float8[],
                          :uncounted::integer[], :moved::text[], :platform_ids::text[], :paced::boolean[])
         AS t (id, fence, state, reason, after, uncounted, moved, platform_ids, paced)
@@ -283,12 +338,24 @@ WITH given AS (
         until = NULL, slot = CASE WHEN g.paced THEN moment(:now) + g.after END, address = coalesce(g.moved, o.address),
         ids = coalesce(g.platform_ids, o.ids),
         settled_at = CASE WHEN g.state <> 'pending' THEN moment(:now) END
-    FROM given g WHERE o.id = g.id AND o.fence = g.fence AND o.state = 'sending'
+    FROM given g
+    WHERE o.id = g.id AND o.fence = g.fence AND o.state || '' = 'sending' AND (SELECT count(*) FROM locked) >= 0
     RETURNING o.id, o.conversation, g.state <> 'pending' AS gone, moment(:now) + g.after AS at, g.state = 'sent' AS sent
 ), heard AS (
     INSERT INTO told (at, outbox) SELECT moment(:now), id FROM settled WHERE sent ORDER BY id
+), freed AS (
+    SELECT conversation, count(*) FILTER (WHERE gone) AS gone, max(at) AS at,
+        under_way(conversation, array_agg(id)) AS under_way
+    FROM settled GROUP BY conversation
+), free AS (
+    UPDATE lane l SET waiting = l.waiting - freed.gone,
+        holder = freed.under_way,
+        ready_at = CASE WHEN freed.under_way IS NOT NULL THEN NULL
+                        WHEN l.waiting - freed.gone > 0 THEN freed.at END
+    FROM freed WHERE l.conversation = freed.conversation
+    RETURNING l.conversation, l.ready_at IS NOT NULL AS more
 )
-SELECT id, conversation, gone, at FROM settled;
+SELECT settled.id, coalesce(free.more, false) FROM settled LEFT JOIN free ON free.conversation = settled.conversation;
 
 -- name: settled_before
 -- Whether an unanswered settling happened after all: the row has our fence and is not being sent any more.
@@ -431,17 +498,33 @@ DELETE FROM replica WHERE name = :name OR seen_at < moment(:now) - 3600;
 -- name: replicas
 SELECT name, roles FROM replica WHERE seen_at > moment(:now) - :alive ORDER BY name;
 
--- name: pace_row
-INSERT INTO pace (name, slots) VALUES (:name, '{}') ON CONFLICT (name) DO NOTHING;
+-- name: add_paces
+INSERT INTO pace (name, slots) SELECT name, '{}' FROM unnest(:names::text[]) AS new (name) ORDER BY name
+ON CONFLICT (name) DO NOTHING;
 
 -- name: reserve
--- One slot more, not before `later` seconds from now and no sooner than `seconds` after the one that is `count` before
--- it; returns the seconds until it.
-UPDATE pace SET slots = (slots || next.slot)[greatest(1, cardinality(slots) + 2 - :count):]
-FROM (SELECT p.name, greatest(moment(:now) + :later, CASE WHEN cardinality(p.slots) >= :count
-                              THEN p.slots[cardinality(p.slots) + 1 - :count] + :seconds ELSE 0 END) AS slot
-      FROM pace p WHERE p.name = :name FOR NO KEY UPDATE) AS next
-WHERE pace.name = next.name RETURNING next.slot - moment(:now);
+-- One slot for each that is asked for, not before `later` seconds from now and no sooner than `seconds` after the one that
+-- is `count` before it; gives the seconds until it. No row comes back where there is no pace yet, or more than `count` were
+-- asked for at once. A crash of the server may forget the last slots, so there is no flush to wait for.
+WITH asked AS (
+    SELECT *, row_number() OVER (PARTITION BY name ORDER BY later, n) AS i
+    FROM unnest(:names::text[], :counts::integer[], :seconds::float8[], :later::float8[])
+        WITH ORDINALITY AS t (name, count, seconds, later, n)
+), bucket AS (
+    SELECT name, slots, cardinality(slots) AS size FROM pace WHERE name IN (SELECT name FROM asked)
+    ORDER BY name FOR NO KEY UPDATE
+), given AS (
+    SELECT a.n, a.name, a.i, a.count, greatest(
+        moment(:now) + a.later,
+        CASE WHEN b.size + a.i > a.count THEN b.slots[b.size + a.i - a.count] + a.seconds ELSE 0 END) AS slot
+    FROM asked a JOIN bucket b ON b.name = a.name WHERE a.i <= a.count
+), kept AS (
+    UPDATE pace p SET slots = (b.slots || g.slots)[greatest(1, b.size + g.many + 1 - g.count):]
+    FROM (SELECT name, array_agg(slot ORDER BY i) AS slots, count(*) AS many, min(count) AS count FROM given GROUP BY name) AS g
+    JOIN bucket b ON b.name = g.name
+    WHERE p.name = g.name
+)
+SELECT n, slot - moment(:now), set_config('synchronous_commit', 'off', true) FROM given;
 
 -- name: waiting_events
 SELECT coalesce(sum(pending), 0) FROM conversation WHERE ready_at IS NOT NULL;

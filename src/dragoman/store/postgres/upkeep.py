@@ -1,5 +1,6 @@
 """What keeps the database healthy and the operator in charge: park, redrive, the journal, leases, paces, pruning."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -8,7 +9,7 @@ from dragoman.store.base import GRACE, Done, Fresh, InDoubt, Once
 from dragoman.store.people import AFTER_HOLD, HOLD, MOST_HOLDS, free_to_go, read_holds
 from dragoman.store.postgres import broadcasts, outbox
 from dragoman.store.postgres.inbox import plain, short
-from dragoman.store.postgres.pool import Pool, Session
+from dragoman.store.postgres.pool import Pool, Session, columns
 from dragoman.store.stored import encode, number_of
 
 ALIVE: Final = 15.0
@@ -82,14 +83,34 @@ async def lease(pool: Pool, name: str, owner: str, seconds: float) -> int:
     return await pool.one("take_lease", name=name, owner=owner, seconds=seconds, grace=GRACE) or 0
 
 
-async def reserve(pool: Pool, name: str, count: int, seconds: float, later: float) -> float:
-    """Reserve the next free slot of a shared pace, not before `later` seconds; returns the seconds until it."""
-    rate = {"name": name, "count": count, "seconds": seconds, "later": later}
-    wait = await pool.one("reserve", **rate)
-    if wait is None:
-        await pool.rows("pace_row", name=name)
-        wait = await pool.one("reserve", **rate)
-    return max(0.0, wait or 0.0)
+async def roles(pool: Pool) -> dict[str, list[str]]:
+    """Name the replicas that have said lately that they live, with their roles."""
+    return {name: text.split(",") for name, text in await pool.rows("replicas", alive=ALIVE)}
+
+
+class Wanted(msgspec.Struct):
+    """A slot that is asked for: at most `count` in `seconds`, not before `later` seconds from now."""
+
+    name: str
+    count: int
+    seconds: float
+    later: float
+
+
+async def reserve(pool: Pool, wanted: Sequence[Wanted]) -> list[float | Exception]:
+    """Reserve the next free slots of shared paces, together; returns the seconds until each."""
+    waits: dict[int, float] = {}
+    left = list(range(len(wanted)))
+    while left:
+        asked = [msgspec.structs.astuple(wanted[index]) for index in left]
+        names, counts, seconds, later = columns(asked, 4)
+        found = await pool.rows("reserve", names=names, counts=counts, seconds=seconds, later=later)
+        waits |= {left[number - 1]: max(0.0, wait) for number, wait, _ in found}
+        missing = set(names) - {names[number - 1] for number, *_ in found}
+        if missing:
+            await pool.rows("add_paces", names=sorted(missing))
+        left = [index for index in left if index not in waits]
+    return [waits[index] for index in range(len(wanted))]
 
 
 async def prune_events(pool: Pool, before: float, after: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from dragoman.store.base import (
     MOST_PENDING,
     SEND_LEASE,
     Accepted,
+    Alive,
     Claim,
     Decision,
     Handled,
@@ -258,9 +259,9 @@ class SqliteStore:
         """End a lease, if it is this owner's, so that the next one need not wait."""
         await self._writer.run(upkeep.let_go, name, owner)
 
-    async def beat(self, roles: str) -> int:
+    async def beat(self, roles: str) -> Alive:
         """One service owns a file: it is alone."""
-        return 1
+        return Alive()
 
     def tell(self, text: str) -> None:
         """Nobody else is there to hear it."""
