@@ -138,7 +138,7 @@ class Settings:
     )
     turns: int = setting("Turns that run at the same time, at most.", default=64)
     turn_seconds: float = setting("Seconds that one turn may take.", default=120.0)
-    sends: int = setting("Deliveries that are under way at the same time, at most.", default=32)
+    sends: int = setting("Deliveries that are under way at the same time, at most.", default=128)
     linger: float = setting(
         "Seconds to keep the doors open after SIGTERM, not ready, until load balancers have noticed.", default=0.0
     )

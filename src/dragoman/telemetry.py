@@ -43,6 +43,10 @@ class _Labelled(MetricWrapperBase):
 class Counter(_Labelled, prometheus_client.Counter):
     """Counts happenings."""
 
+    def inc(self, amount: float = 1, exemplar: object = None) -> None:
+        """Count; an exemplar is not kept."""
+        self._value.inc(amount)
+
 
 class Gauge(_Labelled, prometheus_client.Gauge):
     """Shows how much there is."""
@@ -320,6 +324,12 @@ SOON: Final = frozenset({"debug", "info"})
 """Levels of lines that may come a moment later."""
 sink: Final = _Sink()
 """Where every logger writes, so that one made before the configuration follows it."""
+
+
+@functools.lru_cache(maxsize=256)
+def stage(name: str, platform: str) -> Histogram:
+    """Return the series of a stage: to look it up by its labels costs more than to observe."""
+    return stage_seconds.labels(name, platform)
 
 
 def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:

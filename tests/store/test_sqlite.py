@@ -200,7 +200,7 @@ class Holding:
             loop.call_soon_threadsafe(begun.set)
             self._go_on.wait()
 
-        self._held = asyncio.create_task(self._store._writer.run(hold))
+        self._held = asyncio.ensure_future(self._store._writer.run(hold))
         await begun.wait()
         return self
 

@@ -25,7 +25,7 @@ class Limits:
 
     turns: int = 64
     turn_seconds: float = 120.0
-    sends: int = 32
+    sends: int = 128
     crowded: int = 10_000
     """Messages that may wait before intake sheds."""
 

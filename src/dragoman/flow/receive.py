@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
 from dragoman import telemetry
 from dragoman.adapter import Known, Passive, Payload, Receipt
@@ -70,7 +70,7 @@ async def receive(context: Context, account: Account, request: Http) -> Answer:
         accepted = await accept(context, account, whole, times, surplus="refuse", caller=caller)
     except StoreAway as away:
         return Answer(response=_later(account, str(away), crowded=isinstance(away, Crowded)))
-    _stage("receive", account.platform).observe(max(0.0, context.clock() - received))
+    telemetry.stage("receive", account.platform).observe(max(0.0, context.clock() - received))
     telemetry.crash.passed("c3")
     if receipt.passive is None or not accepted:
         return Answer(response=receipt.response)
@@ -168,15 +168,10 @@ def _outcome(account: str, platform: str, outcome: str) -> Counter:
     return telemetry.events.labels(account, platform, outcome)
 
 
-@functools.lru_cache(maxsize=256)
-def _stage(stage: str, platform: str) -> Histogram:
-    return telemetry.stage_seconds.labels(stage, platform)
-
-
 def _observe(account: Account, times: Times) -> None:
     platform = account.platform
-    _stage("authenticate", platform).observe(max(0.0, times.authenticated - times.received))
-    _stage("parse", platform).observe(max(0.0, times.parsed - times.authenticated))
+    telemetry.stage("authenticate", platform).observe(max(0.0, times.authenticated - times.received))
+    telemetry.stage("parse", platform).observe(max(0.0, times.parsed - times.authenticated))
 
 
 def _refuse(account: Account, status: int, kind: str, reason: str) -> Response:

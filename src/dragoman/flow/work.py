@@ -95,8 +95,9 @@ async def _drain(running: set[asyncio.Task[None]]) -> None:
 async def _guarded(context: Context, claim: Claim, hurried_since: float) -> None:
     """Run one turn, whatever it does: an error is noted and tried again, at last parked."""
     telemetry.crash.passed("c5")
-    event, began = claim.events[0].event, context.clock()
+    event, began = claim.events[0].event, 0.0
     if context.tracer:
+        began = context.clock()
         context.tracer.handling(claim)
     try:
         await _turn(context, claim, hurried_since)
@@ -173,8 +174,8 @@ async def _turn(context: Context, claim: Claim, hurried_since: float) -> None:
     await context.store.commit(claim, handled)
     telemetry.crash.passed("c8")
     telemetry.turns.labels(event.platform, outcome).inc()
-    telemetry.stage_seconds.labels("route", event.platform).observe(max(0.0, began - stored.received_at))
-    telemetry.stage_seconds.labels("respond", event.platform).observe(max(0.0, context.clock() - began))
+    telemetry.stage("route", event.platform).observe(max(0.0, began - stored.received_at))
+    telemetry.stage("respond", event.platform).observe(max(0.0, context.clock() - began))
     if context.tracer:
         context.tracer.handled(claim, began, outcome, handler)
     log.info("handled", message=stored.id, handler=handled.handler, replies=len(handled.outgoing))
@@ -297,16 +298,18 @@ def _hold(stored: Stored, now: float) -> float:
     It was received by another replica perhaps, by whose clock it is an hour later.
     """
     hold = stored.event.hold
+    if not hold:
+        return 0.0
     return min(hold, max(0.0, stored.received_at + hold - now))
 
 
 def _outgoing(stored: Stored, turn: Turn, account: Account, ended: float) -> Iterator[Outgoing]:
     """Turn effects into deliveries, each with the key `turn:effect:chunk`; what a platform cannot do is left out."""
-    able, adapter = account.adapter.capabilities, account.adapter
+    able, adapter, hold = account.adapter.capabilities, account.adapter, _hold(stored, ended)
     for number, effect in enumerate(_with_answer(stored.event, turn)):
         if isinstance(effect, Remember | Schedule | Cancel):
             continue
-        if type(effect).__name__.lower() not in able.actions:
+        if not isinstance(effect, Say) and type(effect).__name__.lower() not in able.actions:
             log.debug("action.left_out", message=stored.id, action=type(effect).__name__)
             continue
         pieces = adapter.split(effect.message) if isinstance(effect, Say) else ()
@@ -317,15 +320,14 @@ def _outgoing(stored: Stored, turn: Turn, account: Account, ended: float) -> Ite
                 action=action,
                 address=stored.event.address,
                 window=able.idempotent_send,
-                hold=_hold(stored, ended),
+                hold=hold,
             )
 
 
 def _with_answer(event: Event, turn: Turn) -> list[Any]:
     """Return a turn's effects, with an answer to the pressed button if no handler gave one."""
-    interaction = event.value.get("interaction_id")
-    answered = any(isinstance(effect, Answer) for effect in turn.effects)
-    if event.kind != "action" or not interaction or answered:
+    interaction = event.value.get("interaction_id") if event.kind == "action" else None
+    if not interaction or any(isinstance(effect, Answer) for effect in turn.effects):
         return turn.effects
     return [*turn.effects, Answer(interaction_id=str(interaction))]
 

@@ -3,6 +3,7 @@
 Source: docs.slack.dev. What an account needs is made at api.slack.com/apps.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
@@ -197,7 +198,7 @@ class Slack(Adapter):
         pieces = super().split(linked(message))
         return tuple(part for piece in pieces for part in _apart(piece))
 
-    @property
+    @functools.cached_property
     def _api(self) -> Api:
         return Api(self.api_base)
 

@@ -82,26 +82,24 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
-    async def run(
+    def run(
         self,
         function: Callable[Concatenate[apsw.Connection, Q], R],
         *arguments: Q.args,
         **_: Q.kwargs,
-    ) -> R:
-        """Run a change and wait for its commit; raises what it raised, or `StoreAway`."""
-        result: R = await self._queued(Change(function, arguments, self._loop.create_future()))
-        return result
+    ) -> "asyncio.Future[R]":
+        """Run a change; who awaits it has waited for its commit. Raises what it raised, or `StoreAway`."""
+        return self._queued(Change(function, arguments, self._loop.create_future()))
 
-    async def change(
+    def change(
         self,
         brings: Collection[Wake],
         function: Callable[Concatenate[apsw.Connection, Q], R],
         *arguments: Q.args,
         **_: Q.kwargs,
-    ) -> R:
+    ) -> "asyncio.Future[R]":
         """Run a change that may make something ready, as `run` does; an order that stands for that runs with it."""
-        result: R = await self._queued(Change(function, arguments, self._loop.create_future(), brings=brings))
-        return result
+        return self._queued(Change(function, arguments, self._loop.create_future(), brings=brings))
 
     async def order(self, wake: Wake, function: Callable[[apsw.Connection], R], seconds: float) -> R:
         """Run a function as soon as there may be something to do, until its result is not empty; raises as `run` does.
@@ -174,9 +172,11 @@ class Writer:
         self._connection.close()
 
     def _work(self) -> None:
+        closing = False
         try:
-            while not self._closing:
+            while not closing:
                 self._bell.get()
+                closing = self._closing  # looked at first: whatever was queued before it is taken below
                 while self._changes:
                     self._work_off([self._changes.popleft() for _ in range(min(BATCH, len(self._changes)))])
         finally:
