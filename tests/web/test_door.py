@@ -343,11 +343,16 @@ async def test_a_caller_that_asks_without_reading_is_waited_for_and_gets_every_a
     assert (await wire.answer()).reply == "said last"
 
 
-async def test_a_connection_on_which_nothing_comes_is_closed(wire: Wire) -> None:
+@pytest.mark.parametrize(
+    "last",
+    [[message("second")], [bare("/hooks/nobody", "POST", "Content-Length: 5"), b"later"], [bare("/health/live")]],
+    ids=["served", "refused", "page"],
+)
+async def test_a_connection_on_which_nothing_comes_is_closed(wire: Wire, last: list[bytes]) -> None:
     loop = asyncio.get_running_loop()
     await wire.send(message("first"))
     await wire.answer()
-    await wire.send(message("second"))
+    await wire.send(*last)
     await wire.answer()
     since = loop.time()
 

@@ -111,9 +111,7 @@ class HookProtocol(BoundedProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            self._idle_from = self.loop.time()
-            if self.timeout_keep_alive_task is None:
-                self._look_again(self.timeout_keep_alive)
+            self._rest()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection that was idle all the time: it has one timer, and not one for each of its requests."""
@@ -125,6 +123,11 @@ class HookProtocol(BoundedProtocol):
             self._look_again(left)
         else:
             super().timeout_keep_alive_handler()
+
+    def _rest(self) -> None:
+        self._idle_from = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_again(self.timeout_keep_alive)
 
     def _look_again(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
@@ -150,6 +153,8 @@ class HookProtocol(BoundedProtocol):
         visit.whole = True
         if visit is self._open:
             self._proceed(visit)
+        elif visit.response_complete:  # it was refused, and what was still to come of it has come
+            self._rest()
 
     def _serve_next(self) -> None:
         """Serve a hook by ourselves, and let uvicorn serve all else; either waits for its turn."""
