@@ -48,7 +48,7 @@ class Place:
         """Open a replica that reaches the server by a proxy only."""
         place = urlsplit(self.database.url)
         at = place._replace(netloc=f"{place.username}@127.0.0.1:{proxy.port}").geturl()
-        line = self.replica(await self.open(at=at, connections=2, **options))
+        line = self.replica(await self.open(at=at, **{"connections": 2, **options}))
         await line.store.beat("test")  # alone: no hint uses its one connection
         await line.answer("before", "so that the one connection has prepared its statements")
         await line.send()

@@ -1,24 +1,35 @@
 """What nobody knows for a while on PostgreSQL: commits without an answer, leases that ended, rows that go meanwhile."""
 
 import asyncio
-from typing import Any
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import msgspec
 import pytest
+from tests.store.conftest import said
 from tests.store.test_postgres import Place, place, proxy
 
 from dragoman.errors import LostLease, StoreAway
-from dragoman.model import Timer
-from dragoman.store.base import Settled
+from dragoman.model import Delivery, Timer
+from dragoman.store.base import Claim, Settled
+from dragoman.store.postgres import PostgresStore
+from dragoman.store.postgres.sends import Sends
 from dragoman.store.timers import Firing
 from dragoman.testing.proxy import Proxy
+
+if TYPE_CHECKING:
+    from tests.store.conftest import Line
 
 __all__ = ["place", "proxy"]
 
 pytestmark = pytest.mark.timeout(30)
 
 WAITING = "SELECT count(*) = $1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE $2"
+
+END_TAKE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE application_name = $1 AND query LIKE '%FROM lane l%ORDER BY l.ready_at%'"""
 
 
 async def test_a_commit_that_the_server_finishes_after_the_connection_broke_is_ours(place: Place, proxy: Proxy) -> None:
@@ -162,3 +173,75 @@ async def test_thousands_of_held_requests_leave_the_line_its_connections(place: 
     assert all(await asyncio.gather(*held))
     assert await asyncio.wait_for(other.store.finished(accepted.id, 20), 2)
     assert not await other.store.finished(accepted.id + 1, 0.05)
+
+
+async def test_a_lost_answer_never_keeps_the_loop_busy_while_a_commit_is_on_its_way(place: Place) -> None:
+    line = place.line
+    claim, taking = await ordered(line)
+    ours = f"dragoman {line.store.owner}"[:63]
+    other: Any = await asyncpg.connect(place.database.url, server_settings={"search_path": place.database.schema})
+    async with other.transaction():
+        await other.execute("LOCK TABLE account IN ACCESS EXCLUSIVE MODE")
+        committing = asyncio.create_task(line.commit(claim, "hello"))
+        await place.until(WAITING, 1, ours)
+        line.store.wake("deliver")
+        await place.until(WAITING, 2, ours)
+        assert await place.ask(END_TAKE, ours)
+        with pytest.raises(StoreAway):
+            await taking
+        turned = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(turned.set_result, None)
+
+        assert not await line.store.take(5, (), 0.05)
+
+        assert turned.done()
+    await other.close()
+    await committing
+    assert said(await until_taken(line)) == ["hello"]
+
+
+async def test_a_reply_that_rode_with_a_commit_without_an_answer_leaves_at_once(place: Place, proxy: Proxy) -> None:
+    line = await place.behind(proxy, connections=4)
+    claim, taking = await ordered(line)
+    ours = f"dragoman {line.store.owner}"[:63]
+    other: Any = await asyncpg.connect(place.database.url, server_settings={"search_path": place.database.schema})
+    async with other.transaction():
+        await other.execute("SELECT FROM conversation WHERE id = 'c1' FOR UPDATE")
+        committing = asyncio.create_task(line.commit(claim, "hello"))
+        await place.until(WAITING, 1, ours)
+        proxy.reset()
+        await place.until(WAITING, 2, ours)
+        taking.cancel()
+        while sends_of(line)._lost:
+            with contextlib.suppress(StoreAway):
+                assert not await line.store.take(5)
+    await other.close()
+    await committing
+
+    assert said(await until_taken(line)) == ["hello"]
+
+
+def sends_of(line: "Line") -> Sends:
+    assert isinstance(line.store, PostgresStore)
+    return line.store._sends
+
+
+async def ordered(line: "Line") -> tuple[Claim, asyncio.Task[Sequence[Delivery]]]:
+    """Claim a message of a conversation that was spoken in before, while deliveries are waited for."""
+    await line.answer("c1", "before")
+    await line.send()
+    while await line.store.take(5, (), 0.01) or sends_of(line).due:
+        pass
+    await line.accept("c1")
+    claim = await line.claim()
+    taking = asyncio.create_task(line.store.take(5, (), 2.0))
+    await asyncio.sleep(0)
+    return claim, taking
+
+
+async def until_taken(line: "Line") -> Sequence[Delivery]:
+    """Take until there is something."""
+    async with asyncio.timeout(5):
+        while not (taken := await line.store.take(5, (), 0.05)):
+            pass
+    return taken

@@ -302,6 +302,7 @@ class PostgresStore:
                 # the server may have ended our first try while the second one waited for it
                 lost = _names(await self._unfinished(left))
                 results |= {name: inbox.Finished(1) for name in _names(left) if name not in lost}
+                self._sends.doubt()
                 return [results[name] for name in _names(endings)]
             except StoreAway:
                 if self._clock() > deadline:

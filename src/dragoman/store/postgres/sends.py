@@ -38,7 +38,7 @@ class Sends:
             return await self._look(limit, busy)
         self._order.stand(limit, busy, _now() + 2 * wait)
         came = self._order.fetch(limit)
-        if not came and not (self.due and limit > self._order.riding):
+        if not came and not self._may_look(limit):
             await self._sleep(wait)
             came = self._order.fetch(limit)
         if not self.due and _now() < self._looked + wait:
@@ -48,6 +48,10 @@ class Sends:
         found = await self._look(free, busy) if free > 0 else []
         self._order.stand(limit - len(came) - len(found), busy, _now() + 2 * wait)
         return came + found
+
+    def _may_look(self, limit: int) -> bool:
+        """Tell whether a look is worth it now; while a commit may still bring what was lost it would find nothing."""
+        return self.due and limit > self._order.riding and not (self._lost and self._order.riding)
 
     async def _sleep(self, seconds: float) -> None:
         self._stir.clear()
@@ -91,6 +95,10 @@ class Sends:
             self._lost = False
         return True
 
+    def doubt(self) -> None:
+        """Note that a commit without an answer was done after all, perhaps, and marked what never reached us."""
+        self._lost = True
+
     async def commit(self, endings: Sequence[inbox.Ending]) -> list[inbox.Finished | Exception]:
         """Commit turns; what is ordered and may leave at once comes with the answer."""
         now = self._clock()
@@ -108,9 +116,9 @@ class Sends:
             raise
         finally:
             self._order.leave(len(seats), came)
+            if came or self._lost:
+                self._stir.set()
         self._note(came)
-        if came:
-            self._stir.set()
         return results
 
     def _note(self, deliveries: Collection[Delivery]) -> None:
