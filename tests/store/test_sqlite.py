@@ -1,7 +1,9 @@
 """What only the SQLite store has: a file that is locked, checked and shared by one writer's transactions."""
 
 import asyncio
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -12,6 +14,7 @@ import pytest
 from dragoman.errors import LostLease, StoreAway, StoreDamaged, StoreLocked
 from dragoman.store.base import Later
 from dragoman.store.sqlite import SqliteStore
+from dragoman.store.sqlite.writer import Change
 from dragoman.testing.clock import FakeClock
 
 if TYPE_CHECKING:
@@ -121,6 +124,82 @@ async def test_what_is_queued_at_the_close_is_still_done(path: Path, clock: Fake
     again = await SqliteStore.open(path, clock)
     assert await again.recall("name49") == "value"
     await again.close()
+
+
+async def test_an_order_that_is_woken_as_its_time_ends_takes_once(line: "Line", sqlite: SqliteStore) -> None:
+    assert not await sqlite.claim(5)
+    asked = asyncio.create_task(sqlite.claim(5, 0.05))
+    slow = threading.Event()
+    await asyncio.sleep(0)
+    disk = asyncio.create_task(sqlite._writer.aside(slow.wait))
+    coming = asyncio.create_task(line.accept("c1"))
+    await asyncio.sleep(0)
+    sqlite.wake("work")
+    await asyncio.sleep(0.1)
+    slow.set()
+    await asyncio.gather(disk, coming)
+
+    claims = [*await asked, *await sqlite.claim(5)]
+
+    assert [claim.conversation for claim in claims] == ["c1"]
+
+
+async def test_closing_takes_nothing_for_an_order_that_nobody_waits_for(line: "Line") -> None:
+    await line.answer("c1", "news", cls="broadcast")
+    await line.send(Later(after=10, reason="the platform's pace", attempted=False, paced=True))
+    for _ in range(2):
+        assert not await line.store.take(5, (), 0.01)
+    line.clock.advance(11)
+
+    await line.store.close()
+    await line.open()
+
+    assert await line.taken() == ["news"]
+
+
+async def test_who_waits_for_something_to_do_learns_that_the_store_is_closed(path: Path, clock: FakeClock) -> None:
+    store = await SqliteStore.open(path, clock)
+    assert not await store.claim(5)
+    asked = asyncio.create_task(store.claim(5, 60))
+    await asyncio.sleep(0)
+
+    await store.close()
+
+    with pytest.raises(StoreAway):
+        await asked
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_who_waits_learns_that_the_writer_has_died(sqlite: SqliteStore) -> None:
+    assert not await sqlite.claim(5)
+    asked = asyncio.create_task(sqlite.claim(5, 60))
+    await asyncio.sleep(0)
+
+    with pytest.raises(StoreAway):
+        await sqlite._writer.aside(lambda: 1 // 0)
+
+    with pytest.raises(StoreAway):
+        await asked
+    with pytest.raises(StoreAway):
+        await sqlite.claim(5, 60)
+
+
+async def test_two_threads_may_look_for_the_same_orders(sqlite: SqliteStore) -> None:
+    writer, gone = sqlite._writer, Change(int, (), asyncio.get_running_loop().create_future())
+    interval, end = sys.getswitchinterval(), time.monotonic() + 0.5
+
+    def look() -> bool:
+        while time.monotonic() < end:
+            for _ in range(1000):
+                writer._orders["work"].extend((gone, gone))
+                list(writer._standing("work"))
+        return True
+
+    sys.setswitchinterval(1e-6)
+    try:
+        assert all(await asyncio.gather(asyncio.to_thread(look), asyncio.to_thread(look)))
+    finally:
+        sys.setswitchinterval(interval)
 
 
 @pytest.mark.parametrize("damage", [no_database, scribble, cut])

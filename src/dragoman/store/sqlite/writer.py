@@ -77,6 +77,7 @@ class Writer:
         self._rung = False
         self._orders: dict[Wake, deque[Change]] = {"work": deque(), "deliver": deque()}
         self._hints: dict[Wake, bool] = {"work": True, "deliver": True}
+        self._batch: list[Change] = []
         self._closing = False
         self._ended = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -111,7 +112,7 @@ class Writer:
             found = await self.run(function)
             if found or not seconds:
                 return found
-        if self._closing:
+        if self._closing or self._ended:
             raise StoreAway("the store is closing")
         order = Change(function, (), self._loop.create_future(), stands=True)
         self._orders[wake].append(order)
@@ -123,7 +124,7 @@ class Writer:
             return result
         finally:
             late.cancel()
-            order.stands = False
+            order.stands, order.answered = False, True
 
     def wake(self, wake: Wake) -> None:
         """Say that there may be something to do: the order that stands looks now, else the next one will."""
@@ -134,9 +135,10 @@ class Writer:
             break
 
     def _look(self, order: Change) -> None:
-        """Run an order now, for the last time."""
-        order.stands = False
-        self._put(order)
+        """Run an order now, for the last time; what is in the queue for that already must not take twice."""
+        if order.stands:
+            order.stands = False
+            self._put(order)
 
     async def aside(self, function: Callable[[], R]) -> R:
         """Run a function in the writer's thread, between two transactions; raises what it raised, or `StoreAway`."""
@@ -161,9 +163,10 @@ class Writer:
         self._bell.put(None)
 
     async def close(self, last: Callable[[], None] | None = None) -> None:
-        """Finish what is queued, then end the thread; `last` is called before the connection is closed."""
-        for order in itertools.chain(*self._orders.values()):
-            self._look(order)
+        """Finish what is queued, then end the thread; `last` is called before the connection is closed.
+
+        An order that stands is not run any more: what it would take nobody would do.
+        """
         self._closing = True
         self._bell.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -172,21 +175,32 @@ class Writer:
         self._connection.close()
 
     def _work(self) -> None:
-        closing = False
         try:
-            while not closing:
+            while not self._closing:
                 self._bell.get()
-                closing = self._closing  # looked at first: whatever was queued before it is taken below
-                while self._changes:
-                    self._work_off([self._changes.popleft() for _ in range(min(BATCH, len(self._changes)))])
+                self._work_all()
+            self._work_all()  # what was queued just before
         finally:
             self._ended = True
+            self._loop.call_soon_threadsafe(self._abandon)
+
+    def _work_all(self) -> None:
+        while self._changes:
+            self._work_off([self._changes.popleft() for _ in range(min(BATCH, len(self._changes)))])
+
+    def _abandon(self) -> None:
+        """Tell who still waits that the thread has ended."""
+        left = [*self._batch, *self._changes, *itertools.chain(*self._orders.values())]
+        for change in left:
+            change.failure = StoreAway("the store is closed")
+        self._answer(left, ())
 
     def _work_off(self, batch: list[Change]) -> None:
         """Run what waits, with the orders that stand for what it brings, and have it answered."""
         batch = [change for change in batch if not change.answered]
         brought = {wake for change in batch for wake in change.brings}
         orders = [(wake, order) for wake in brought for order in self._standing(wake)]
+        self._batch = batch + [order for _, order in orders]
         self._apply([change for change in batch if not change.aside] + [order for _, order in orders])
         for change in batch:
             if change.aside:
@@ -199,8 +213,11 @@ class Writer:
     def _standing(self, wake: Wake) -> Iterator[Change]:
         """Take the orders that stand; one that is to look now is in the queue."""
         orders = self._orders[wake]
-        while orders:
-            order = orders.popleft()
+        while True:
+            try:
+                order = orders.popleft()
+            except IndexError:  # asked first whether there is one, the other thread may take it meanwhile
+                return
             if order.stands:
                 yield order
 
