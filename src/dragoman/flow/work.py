@@ -225,10 +225,15 @@ class _Watch:
         if self._loop.time() >= self._until:
             self._end(TimeoutError())
         else:
+            self._timer = self._loop.call_at(self._until, self._end, TimeoutError())  # however late the store answers
             self._renewal = self._loop.create_task(self._renew())
 
     async def _renew(self) -> None:
-        if await _renew(self._context, self._claim):
+        ours = await _renew(self._context, self._claim)
+        if self._why is not None:  # its time was up meanwhile
+            return
+        self._timer.cancel()
+        if ours:
             self._ring()
         else:
             self._end(LostLease(self._claim.conversation))
