@@ -116,6 +116,18 @@ async def test_a_withheld_reply_is_left_to_the_request_that_waits(line: "Line") 
     assert said(await line.store.reply(stored.id)) == ["held"]
 
 
+async def test_what_is_committed_after_the_last_order_is_left_to_whoever_takes_next(line: "Line") -> None:
+    await spoken_to(line, "c1")
+    await line.accept("c1")
+    claim = await line.claim()
+    for _ in range(2):
+        assert not await line.store.take(5, (), 0.05)
+
+    await line.commit(claim, "hello")
+
+    assert await line.taken() == ["hello"]
+
+
 async def test_what_came_and_was_not_fetched_goes_back_when_the_store_is_closed(line: "Line") -> None:
     await spoken_to(line, "c1")
     waiting = asyncio.create_task(ordered(line, 5))

@@ -36,18 +36,23 @@ class Sends:
         """Take up to `limit` deliveries; with `wait`, sleep up to so many seconds until there are some."""
         if not wait:
             return await self._look(limit, busy)
+        try:
+            came = await self._ordered(limit, busy, wait)
+        finally:
+            self._order.end()  # who does not ask again wants no more: what is committed now is anybody's
+        if not self.due and _now() < self._looked + wait:
+            return came  # the asker may have more room now, and asks again
+        free = limit - len(came) - self._order.riding
+        return came + (await self._look(free, busy) if free > 0 else [])
+
+    async def _ordered(self, limit: int, busy: Collection[str], wait: float) -> list[Delivery]:
+        """Let an order stand until something came, or a look is worth it."""
         self._order.stand(limit, busy, _now() + 2 * wait)
         came = self._order.fetch(limit)
         if not came and not self._may_look(limit):
             await self._sleep(wait)
             came = self._order.fetch(limit)
-        if not self.due and _now() < self._looked + wait:
-            return came  # the asker may have more room now, and asks again
-        self._order.end()
-        free = limit - len(came) - self._order.riding
-        found = await self._look(free, busy) if free > 0 else []
-        self._order.stand(limit - len(came) - len(found), busy, _now() + 2 * wait)
-        return came + found
+        return came
 
     def _may_look(self, limit: int) -> bool:
         """Tell whether a look is worth it now; while a commit may still bring what was lost it would find nothing."""
