@@ -33,6 +33,21 @@ async def answer(turn: Turn) -> None:
 """
 
 
+BROKEN = """
+import asyncio
+from dragoman import Plugin, Turn
+
+plugin = Plugin("broken")
+
+
+@plugin.message()
+async def answer(turn: Turn) -> None:
+    inner = asyncio.get_running_loop().create_future()
+    inner.cancel()
+    await inner
+"""
+
+
 class Line:
     """A running bot on simulated Slack."""
 
@@ -175,14 +190,25 @@ async def test_a_stop_gives_running_turns_back_uncounted(tmp_path: Path) -> None
     assert connection.execute("SELECT started, errors, pending FROM conversation").fetchall() == [(0, 0, 1)]
 
 
-async def counted(bot: Line, sql: str) -> int:
+async def counted(bot: Line, sql: str) -> Any:
     store: Any = bot.context.store
 
     def ask(connection: apsw.Connection) -> Any:
         return connection.execute(sql).get
 
-    number: int = await store._writer.run(ask)
-    return number
+    return await store._writer.run(ask)
+
+
+async def test_a_turn_that_waits_for_what_its_plugin_cancelled_counts_as_failed(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(BROKEN, encoding="utf-8")
+    extra = '[plugin.broken]\nuse = "broken.py"\n'
+    async with line(tmp_path, ["broken"], extra) as bot:
+        await bot.say("hello")
+        async with asyncio.timeout(20):
+            while await counted(bot, "SELECT errors FROM conversation") != 1:
+                await asyncio.sleep(0.01)
+
+        assert "cancelled" in await counted(bot, "SELECT because FROM conversation")
 
 
 async def test_an_account_whose_platform_hangs_leaves_places_for_the_others(tmp_path: Path) -> None:

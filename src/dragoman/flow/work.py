@@ -203,7 +203,8 @@ def _limit(context: Context, stored: Stored, turn: Turn, account: Account) -> st
 class _Watch:
     """Keeps the lease of a running turn alive; ends a turn that takes too long, or was taken over.
 
-    A turn that is over at once costs one timer that never rings. Raises `TimeoutError` or `LostLease`.
+    A turn that is over at once costs one timer that never rings. Raises `TimeoutError` or `LostLease`, and
+    `PluginError` where nobody cancelled the turn: else it would be given back, uncounted, again and again.
     """
 
     def __init__(self, context: Context, claim: Claim) -> None:
@@ -249,6 +250,8 @@ class _Watch:
             self._renewal.cancel()
         if self._why is not None and self._turn is not None and not self._turn.uncancel():
             raise self._why from error
+        if isinstance(error, asyncio.CancelledError) and self._turn is not None and not self._turn.cancelling():
+            raise PluginError("what it waited for was cancelled, and not by us") from error
 
 
 async def _renew(context: Context, claim: Claim) -> bool:
