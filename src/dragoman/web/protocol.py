@@ -18,9 +18,9 @@ from dragoman.web.visit import Visit
 from dragoman.wire import Response
 
 HEADER_BYTES: Final = 65_536
-"""Bytes that may come before a request's headers are complete."""
+"""Bytes that may come on end which belong to no body: a request's headers have fewer, and so have its trailers."""
 HEADER_SECONDS: Final = 10.0
-"""Seconds that the headers of a connection's first request may take."""
+"""Seconds that a request's headers may take."""
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -29,8 +29,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._before_headers = 0
+        self._stray = 0
         self._patience: asyncio.TimerHandle | None = None
+        self._within = False
+        """Whether the parser is between a request's headers and its end."""
+        self._until: float | None = None
+        """When it closes because nobody asks for anything; None while somebody does."""
 
     def connection_made(self, transport: Any) -> None:
         """Start the patience of a new connection."""
@@ -41,24 +45,85 @@ class BoundedProtocol(HttpToolsProtocol):
         """End the patience with the connection."""
         self._calm()
         super().connection_lost(exc)
+        super()._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless headers have grown beyond the limit."""
-        self._before_headers += len(data)
+        self._stray += len(data)
         super().data_received(data)
-        if self._before_headers > HEADER_BYTES and not self.transport.is_closing():
+        if self._stray > HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response("The headers are too large.")
 
     def on_headers_complete(self) -> None:
         """Note that a request is known: what follows is its body, which has limits of its own."""
         self._calm()
-        self._before_headers = -(1 << 62)
+        self._stray, self._within, self._until = 0, True, None
         self._serve_next()
 
     def on_message_begin(self) -> None:
-        """Count anew for the next request of the connection."""
-        self._before_headers = 0
+        """Count anew for the next request of the connection, and give its headers their time."""
+        self._stray = 0
+        if self._until is not None:
+            self._until = self.loop.time() + HEADER_SECONDS
         super().on_message_begin()
+
+    def on_body(self, body: bytes) -> None:
+        """Count anew behind a piece of a body: what may follow the last one are trailers."""
+        self._stray = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that the whole request has come."""
+        self._within = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Let the next request begin, or the time run in which there has to be one.
+
+        What is read already comes first: more is read when nothing of it waits.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        cycle = self.pipeline.pop() if self.pipeline else None
+        if not self.pipeline:
+            self.flow.resume_reading()
+        if cycle is not None:
+            self._start_asgi_task(*cycle)
+            return
+        self._rest(hooks.BODY_SECONDS if self._within else self.timeout_keep_alive)
+
+    def _rest(self, seconds: float) -> None:
+        """Close in so many seconds, unless somebody asks for something."""
+        self._until = self.loop.time() + seconds
+        timer = self.timeout_keep_alive_task
+        if timer is not None and timer.when() > self._until:
+            timer.cancel()
+            timer = None
+        if timer is None:
+            self._look_again(seconds)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was idle all the time: it has one timer, and not one for each of its requests."""
+        self.timeout_keep_alive_task = None
+        if self._until is None:
+            return
+        left = self._until - self.loop.time()
+        if left > 0:
+            self._look_again(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _look_again(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Do nothing where bytes have come (uvicorn cancels its timer here): they may be no request yet."""
+
+    def _should_upgrade(self) -> bool:
+        """Take a request with a body as if no socket were asked for: as a socket it would never be answered."""
+        bodies = {b"content-length": b"0", b"transfer-encoding": b""}
+        return super()._should_upgrade() and all(bodies.get(name, value) == value for name, value in self.headers)
 
     def _serve_next(self) -> None:
         """Serve the request whose headers are complete, or let it wait for its turn."""
@@ -83,8 +148,6 @@ class HookProtocol(BoundedProtocol):
         self._open: Visit | None = None
         """Whose turn it is, while its body has not come."""
         self._slow: asyncio.TimerHandle | None = None
-        self._idle_from: float | None = None
-        """Since when nobody asked for anything; None while somebody does."""
 
     def data_received(self, data: bytes) -> None:
         """Read on; a body that did not come with its headers has its time from now on."""
@@ -100,45 +163,10 @@ class HookProtocol(BoundedProtocol):
         if self._turn is not None:
             self._turn.leave()
         super().connection_lost(exc)
-        super()._unset_keepalive_if_required()
-
-    def on_response_complete(self) -> None:
-        """Let the next request begin, or the time run in which there has to be one."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-        else:
-            self._rest()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close a connection that was idle all the time: it has one timer, and not one for each of its requests."""
-        self.timeout_keep_alive_task = None
-        if self._idle_from is None:
-            return
-        left = self._idle_from + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self._look_again(left)
-        else:
-            super().timeout_keep_alive_handler()
-
-    def _rest(self) -> None:
-        self._idle_from = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._look_again(self.timeout_keep_alive)
-
-    def _look_again(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
-
-    def _unset_keepalive_if_required(self) -> None:
-        """Take note that somebody asks for something (uvicorn has timers to cancel here)."""
-        self._idle_from = None
 
     def on_body(self, body: bytes) -> None:
         """Collect a hook's body; of a request that is refused the rest is read and thrown away."""
-        visit = self._reading
+        self._stray, visit = 0, self._reading
         if visit is None:
             super().on_body(body)
         elif visit.refusal is None and not visit.take(body) and visit.account is not None:
@@ -150,11 +178,12 @@ class HookProtocol(BoundedProtocol):
         if visit is None:
             super().on_message_complete()
             return
+        self._within = False
         visit.whole = True
         if visit is self._open:
             self._proceed(visit)
         elif visit.response_complete:  # it was refused, and what was still to come of it has come
-            self._rest()
+            self._rest(self.timeout_keep_alive)
 
     def _serve_next(self) -> None:
         """Serve a hook by ourselves, and let uvicorn serve all else; either waits for its turn."""

@@ -1,0 +1,102 @@
+"""What a caller may not do to the door: fill its memory, or stay without asking for anything."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from dragoman.web import hooks, protocol
+from tests.web.test_door import ACCOUNTS, Wire, bare, connected
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.web.conftest import Start
+
+CHUNKED = "Transfer-Encoding: chunked"
+UPGRADE = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+
+
+@pytest.fixture
+async def wire(start: "Start") -> "AsyncIterator[Wire]":
+    async with start(ACCOUNTS) as site, connected(site) as wire:
+        yield wire
+
+
+@pytest.mark.parametrize("path", ["/hooks/nobody", "/nothing"])
+async def test_trailers_without_end_close_the_connection(wire: Wire, path: str) -> None:
+    await wire.send(bare(path, "POST", CHUNKED), b"0\r\n", b"a:b\r\n" * 9000)
+    assert (await wire.answer()).status == 404
+
+    await wire.send(b"a:b\r\n" * 9000)
+
+    assert (await wire.answer()).status == 400
+    assert await wire.is_closed()
+
+
+async def test_a_body_of_many_chunks_has_no_headers_too_large(wire: Wire) -> None:
+    await wire.send(bare("/hooks/webhook", "POST", CHUNKED), *[b"1\r\nx\r\n" * 9000] * 3, b"0\r\n\r\n")
+
+    assert (await wire.answer()).status == 401
+
+
+@pytest.mark.parametrize(
+    ("request_", "then"),
+    [
+        (bare("/hooks/nobody", "POST", "Content-Length: 1000"), b"x"),
+        (bare("/nothing", "POST", "Content-Length: 1000"), b"x"),
+        (bare("/hooks/nobody"), b"GE"),
+        (bare("/nothing"), b"\r\n"),
+    ],
+    ids=["rest of a hook's body", "rest of a page's body", "part of a request", "end of a line"],
+)
+async def test_bytes_that_are_no_request_do_not_keep_a_connection_open(
+    wire: Wire, request_: bytes, then: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hooks, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.3)
+    await wire.send(request_)
+    assert (await wire.answer()).status == 404
+
+    await wire.send(then)
+
+    assert await wire.is_closed()
+
+
+@pytest.mark.parametrize(("path", "status"), [("/hooks/webhook", 401), ("/chat/socket", 404)])
+async def test_a_request_for_a_socket_with_a_body_is_answered(wire: Wire, path: str, status: int) -> None:
+    await wire.send(bare(path, "GET", *UPGRADE, "Content-Length: 2") + b"{}")
+
+    assert (await wire.answer()).status == status
+
+
+async def test_of_a_caller_that_asks_faster_than_it_is_answered_one_reading_waits_at_most() -> None:
+    loop = asyncio.get_running_loop()
+    waiting: list[int] = []
+    enough = loop.create_future()
+
+    async def application(_scope: Any, _receive: Any, send: Any) -> None:
+        waiting.append(len(door.pipeline))
+        if len(waiting) == 50:
+            enough.set_result(None)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = uvicorn.Config(application, log_config=None, lifespan="off")
+    door = protocol.BoundedProtocol(config=config, server_state=ServerState(), app_state={})
+    server = await loop.create_server(lambda: door, "127.0.0.1", 0)
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(b"GET / HTTP/1.1\r\n\r\n" * 100_000)
+    await enough
+    writer.transport.abort()
+    door.transport.abort()
+    server.close()
+
+    assert max(waiting) <= 2**18 // 18 + 1
