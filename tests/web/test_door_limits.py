@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
+from tests.web.test_door import ACCOUNTS, Wire, bare, connected
 from uvicorn.server import ServerState
 
 from dragoman.web import hooks, protocol
-from tests.web.test_door import ACCOUNTS, Wire, bare, connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
