@@ -1,5 +1,6 @@
 """What an operator sees: one JSON object a line, metrics with their help, errors without what was said."""
 
+import asyncio
 import datetime as dt
 import io
 import json
@@ -198,6 +199,22 @@ def test_a_line_is_one_write() -> None:
 
     assert stream.writes == 1
     assert stream.getvalue().endswith("}\n")
+
+
+async def test_every_line_of_a_turn_of_the_loop_is_seen_by_who_looks_meanwhile() -> None:
+    log = telemetry.logger("test")
+    with captured() as before:
+        log.info("before")
+        with captured() as lines:
+            log.info("first")
+            log.info("second")
+            await asyncio.sleep(0)
+            seen = [line["event"] for line in lines]
+            log.info("last")
+
+    assert seen == ["first", "second"]
+    assert [line["event"] for line in lines] == ["first", "second", "last"]
+    assert [line["event"] for line in before] == ["before"]
 
 
 def test_a_library_says_what_and_where_and_not_what_it_quotes() -> None:

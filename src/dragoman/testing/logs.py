@@ -17,17 +17,19 @@ class _Lines(io.StringIO):
         super().__init__()
         self.lines: list[dict[str, Any]] = []
 
-    def write(self, line: str) -> int:
-        self.lines.append(json.loads(line))
-        return len(line)
+    def write(self, text: str) -> int:
+        self.lines += map(json.loads, text.splitlines())  # those of one turn of the event loop come at once
+        return len(text)
 
 
 @contextlib.contextmanager
 def captured() -> Iterator[list[dict[str, Any]]]:
     """Collect every line, of any level, in a list that grows; afterwards lines go where they went before."""
+    telemetry.sink.flush()
     before, stream = (telemetry.sink.level, telemetry.sink.stream), _Lines()
     telemetry.sink.level, telemetry.sink.stream = logging.DEBUG, stream
     try:
         yield stream.lines
     finally:
+        telemetry.sink.flush()
         telemetry.sink.level, telemetry.sink.stream = before
