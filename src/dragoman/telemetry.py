@@ -14,6 +14,7 @@ import re
 import reprlib
 import signal
 import sys
+import threading
 import time
 import traceback
 from bisect import bisect_left
@@ -289,6 +290,7 @@ class _Sink:
         self.level = logging.INFO
         self.stream: TextIO | None = None  # standard error, whatever that is by then
         self._kept: deque[str] = deque()  # any thread may add to it, and any may take what is there
+        self._writing = threading.RLock()  # who has taken lines writes them before anybody takes later ones
 
     def keep(self, line: str) -> None:
         """Write a line soon: when the event loop has come round, or with the next one that is urgent."""
@@ -307,17 +309,18 @@ class _Sink:
 
     def flush(self) -> None:
         """Write what is kept."""
-        kept: list[str] = []
-        with contextlib.suppress(IndexError):  # so it ends
-            while True:
-                kept.append(self._kept.popleft())
-        stream = self.stream or sys.stderr
-        try:
-            if kept:
-                stream.write("".join(kept))
-                stream.flush()
-        except (OSError, ValueError):  # ValueError: the stream is closed
-            log_lines_lost.inc(len(kept))
+        with self._writing:
+            kept: list[str] = []
+            with contextlib.suppress(IndexError):  # so it ends
+                while True:
+                    kept.append(self._kept.popleft())
+            stream = self.stream or sys.stderr
+            try:
+                if kept:
+                    stream.write("".join(kept))
+                    stream.flush()
+            except (OSError, ValueError):  # ValueError: the stream is closed
+                log_lines_lost.inc(len(kept))
 
 
 SOON: Final = frozenset({"debug", "info"})

@@ -9,6 +9,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -215,6 +216,37 @@ async def test_every_line_of_a_turn_of_the_loop_is_seen_by_who_looks_meanwhile()
     assert seen == ["first", "second"]
     assert [line["event"] for line in lines] == ["first", "second", "last"]
     assert [line["event"] for line in before] == ["before"]
+
+
+class Slow(io.StringIO):
+    """A stream whose first write waits until somebody else has written, or cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Event()
+        self.passed = threading.Event()
+
+    def write(self, text: str) -> int:
+        if not self.asked.is_set():
+            self.asked.set()
+            self.passed.wait(0.3)
+        return super().write(text)
+
+
+async def test_a_line_that_another_thread_writes_comes_before_a_later_one() -> None:
+    stream, log = Slow(), telemetry.logger("test")
+    telemetry.configure_logs(stream=stream)
+    log.info("first")
+    other = threading.Thread(target=log.warning, args=("second",))
+    other.start()
+    await asyncio.to_thread(stream.asked.wait)
+
+    log.warning("third")
+    stream.passed.set()
+    await asyncio.to_thread(other.join)
+    telemetry.configure_logs()
+
+    assert [line["event"] for line in lines(stream)] == ["first", "second", "third"]
 
 
 def test_a_library_says_what_and_where_and_not_what_it_quotes() -> None:
