@@ -184,6 +184,7 @@ SILENT = {
     "another protocol": answer(b"Upgrade: x\r\nConnection: upgrade\r\n", b"", b"101 Switching Protocols"),
     "a head without an end": b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * (1 << 19),
     "a broken packing": sized(b"no gzip", b"Content-Encoding: gzip\r\n"),
+    "a packing of a thousand pieces": sized(gzip.compress(b"") * 1000, b"Content-Encoding: gzip\r\n"),
     "half a packing": sized(gzip.compress(b"packed")[:-4], b"Content-Encoding: gzip\r\n"),
 }
 

@@ -47,6 +47,8 @@ DEFAULTS: Final = (
     ("user-agent", f"User-Agent: {SERVER_SOFTWARE}"),
 )
 
+PIECES: Final = 100
+"""Pieces of gzip that one body may have."""
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -177,10 +179,12 @@ def _inflated(body: bytes, coding: str, most: int) -> bytes:
     """Inflate; several pieces of gzip may follow one another, and `deflate` may come with its frame or without."""
     bits = 31 if coding == "gzip" else 15 if body[0] & 15 == 8 else -15
     whole = bytearray()
-    while body and len(whole) < most:
+    for _ in range(PIECES):
         piece = zlib.decompressobj(bits)
         whole += piece.decompress(body, most - len(whole))
         if not piece.eof and len(whole) < most:
             raise zlib.error("it ends early")
         body = piece.unused_data
-    return bytes(whole)
+        if not body or len(whole) >= most:
+            return bytes(whole)
+    raise zlib.error("it has too many pieces")  # each copies all that follow it
