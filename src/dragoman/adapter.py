@@ -425,12 +425,16 @@ class Adapter(abc.ABC):
         unit = self.conversation or self.unit
         last = {"thread": thread, "sender": sender}.get(unit, "")
         parts = (self.account, workspace, channel, last)
-        return "/".join(_quoted(part) for part in parts if part)
+        return "/".join(_kept(part) if len(part) <= SHORT else _quoted(part) for part in parts if part)
 
 
-@functools.lru_cache(maxsize=4096)
 def _quoted(part: str) -> str:
     return quote(part, safe=":@+-=")
+
+
+_kept: Final = functools.lru_cache(maxsize=4096)(_quoted)
+SHORT: Final = 100
+"""Characters of a part that is kept quoted: a caller of our own may name a conversation by a megabyte."""
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
