@@ -25,6 +25,7 @@ def doctor(data: options.Data = None, config: options.Configuration = None, as_j
 
 
 async def _examined(data: str | None, config: str | None, *, as_json: bool) -> None:
+    from dragoman import telemetry  # noqa: PLC0415 - the command's own weight
     from dragoman.service.doctor import examine  # noqa: PLC0415 - the command's own weight
     from dragoman.service.doctor.finding import good  # noqa: PLC0415 - the command's own weight
 
@@ -34,5 +35,6 @@ async def _examined(data: str | None, config: str | None, *, as_json: bool) -> N
         print(json.dumps({"ok": good(findings), "checks": checks}, indent=2, ensure_ascii=False))
     else:
         print("\n".join(map(str, findings)))
+    telemetry.sink.flush()
     sys.stdout.flush()
     os._exit(0 if good(findings) else 1)  # a thread that hangs on a dead disk must not hold the answer back
