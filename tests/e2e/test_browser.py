@@ -153,6 +153,22 @@ async def test_chinese_is_answered_in_chinese(chat: Chat) -> None:
     await expect(chat.page.locator(".line.bot")).to_contain_text("我是 Dragoman")
 
 
+TWICE: Final = """() => {
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (frame) { send.call(this, frame); send.call(this, frame); };
+}"""
+
+
+async def test_a_line_that_was_sent_twice_is_accepted_twice_and_stays(chat: Chat) -> None:
+    await chat.page.evaluate(TWICE)
+
+    await chat.say("once")
+    await chat.shows("once", "echo: once")
+    await chat.say("then")
+
+    await chat.shows("once", "echo: once", "then", "echo: then")
+
+
 async def test_the_answer_s_markup_is_shown_as_markup(chat: Chat) -> None:
     await chat.say("**bold** and `code`")
 

@@ -40,7 +40,8 @@ function receive(frame) {
     show(frame);
   } else if (frame.type === "accepted") {
     settle(frame.about, (element) => {
-      if (shown.has(frame.id)) element.remove(); else shown.set(frame.id, element);
+      const known = shown.get(frame.id);  // it may be this one: what was sent twice is accepted twice
+      if (known && known !== element) element.remove(); else shown.set(frame.id, element);
     });
   } else if (frame.type === "error") {
     settle(frame.about, (element) => element.classList.add("failed"));
