@@ -153,7 +153,7 @@ FOUND_BY: Final = {
         "lost",
         Scenario(name="kills", timeline=at(0.5, faults.kills(8.0, 1.5, 2.5)), load=SLACK),
     ),
-    "no-fence": ("postgres", "wrong state", dataclasses.replace(SUSPENDED, settling=30.0)),
+    "no-fence": ("postgres", " lost", dataclasses.replace(SUSPENDED, settling=30.0)),  # counted down twice, never taken
     "memory-only-deduplication": (
         "sqlite",
         "turned twice",
