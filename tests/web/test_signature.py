@@ -86,7 +86,7 @@ async def test_a_token_is_still_good_where_a_secret_is_set_too(start: "Start") -
     assert (by_token.status, by_signature.status, by_neither.status) == (200, 200, 401)
 
 
-@pytest.mark.parametrize("ago", [299, -295])
+@pytest.mark.parametrize("ago", [290, -290])  # a busy machine may take seconds to send it
 async def test_a_timestamp_within_five_minutes_is_accepted(signing: "Site", ago: float) -> None:
     assert (await send(signing, signed(ago=ago))).status == 200
 
