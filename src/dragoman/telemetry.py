@@ -329,12 +329,6 @@ sink: Final = _Sink()
 """Where every logger writes, so that one made before the configuration follows it."""
 
 
-@functools.lru_cache(maxsize=256)
-def stage(name: str, platform: str) -> Histogram:
-    """Return the series of a stage: to look it up by its labels costs more than to observe."""
-    return stage_seconds.labels(name, platform)
-
-
 def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:
     """Write logs as one JSON object a line to `stream` (standard error), at `level` and above."""
     sink.level = logging.getLevelNamesMapping()[level.upper()]

@@ -89,7 +89,7 @@ async def _guarded(context: Context, delivery: Delivery, sending: Sending) -> No
         elif (wait := await context.pacer.wait(delivery, account.rates, now)) > 0:
             pace = Later(after=wait, reason="the platform's pace", attempted=False, paced=True)
             await settle(context, delivery, pace)
-        elif now > sending.until - ROOM:
+        elif not _in_time(context, sending):
             await _hand_back(context, delivery)
         else:
             await _deliver(context, account, delivery, sending)
@@ -159,7 +159,7 @@ def _report(context: Context, account: Account, delivery: Delivery, decision: De
     outcome = {Settled: "sent", Parked: "parked", Pause: "paused"}.get(type(decision), "retry")
     platform = account.platform
     telemetry.deliveries.labels(platform, outcome).inc()
-    telemetry.stage("deliver", platform).observe(max(0.0, ended - began))
+    telemetry.stage_seconds.labels("deliver", platform).observe(max(0.0, ended - began))
     if context.tracer:
         context.tracer.delivered(delivery, platform, outcome, began)
     if isinstance(decision, Settled):

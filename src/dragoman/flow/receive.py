@@ -7,13 +7,11 @@ our own callers (a passive account) get a 422. Store away: 503, the platform ret
 
 import asyncio
 import dataclasses
-import functools
 import re
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from prometheus_client import Counter
 
 from dragoman import telemetry
 from dragoman.adapter import Known, Passive, Payload, Receipt
@@ -70,7 +68,7 @@ async def receive(context: Context, account: Account, request: Http) -> Answer:
         accepted = await accept(context, account, whole, times, surplus="refuse", caller=caller)
     except StoreAway as away:
         return Answer(response=_later(account, str(away), crowded=isinstance(away, Crowded)))
-    telemetry.stage("receive", account.platform).observe(max(0.0, context.clock() - received))
+    telemetry.stage_seconds.labels("receive", account.platform).observe(max(0.0, context.clock() - received))
     telemetry.crash.passed("c3")
     if receipt.passive is None or not accepted:
         return Answer(response=receipt.response)
@@ -159,19 +157,13 @@ async def _is_chatter(context: Context, account: Account, event: Event) -> bool:
 
 
 def _count(account: Account, outcome: str) -> None:
-    _outcome(account.name, account.platform, outcome).inc()
-
-
-@functools.lru_cache(maxsize=4096)
-def _outcome(account: str, platform: str, outcome: str) -> Counter:
-    """Return a series of `dragoman_events_total`: to look it up by its labels costs more than to count."""
-    return telemetry.events.labels(account, platform, outcome)
+    telemetry.events.labels(account.name, account.platform, outcome).inc()
 
 
 def _observe(account: Account, times: Times) -> None:
     platform = account.platform
-    telemetry.stage("authenticate", platform).observe(max(0.0, times.authenticated - times.received))
-    telemetry.stage("parse", platform).observe(max(0.0, times.parsed - times.authenticated))
+    telemetry.stage_seconds.labels("authenticate", platform).observe(max(0.0, times.authenticated - times.received))
+    telemetry.stage_seconds.labels("parse", platform).observe(max(0.0, times.parsed - times.authenticated))
 
 
 def _refuse(account: Account, status: int, kind: str, reason: str) -> Response:

@@ -121,11 +121,7 @@ class Connections:
         try:
             async with asyncio.timeout_at(until):
                 connection = await self._connect(origin)
-        except (
-            OSError,
-            RuntimeError,
-            UnicodeError,
-        ) as error:  # no name, no route, TLS, too late; uvloop raises the second
+        except (OSError, RuntimeError, UnicodeError) as error:  # no name, no route, TLS, too late; uvloop: the second
             raise NoAnswer(f"cannot connect: {type(error).__name__}", sent=False) from error
         self._open.add(connection)
         if self._closed or not connection.ready():
