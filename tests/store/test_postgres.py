@@ -75,6 +75,11 @@ class Place:
         return len(rows)
 
 
+async def until_cut(proxy: Proxy) -> None:
+    """Wait until an answer is lost: what the database shows to others may still be on its way to us."""
+    await eventually(lambda: asyncio.sleep(0, proxy.cuts))
+
+
 async def eventually(ask: Callable[[], Any], seconds: float = 10.0) -> None:
     """Ask until the answer is yes; fails when it never is."""
     async with asyncio.timeout(seconds):
@@ -167,6 +172,7 @@ async def test_a_commit_whose_answer_is_lost_is_found_to_have_happened(place: Pl
     proxy.suffer(cut_after=0)
     committing = asyncio.create_task(line.commit(claim, "hello"))
     await place.until("SELECT status = 'done' FROM inbox WHERE id = $1", accepted.id)
+    await until_cut(proxy)
     proxy.heal()
     await committing
 
@@ -219,6 +225,7 @@ async def test_what_came_with_a_commit_whose_answer_was_lost_is_taken_again_unco
     proxy.suffer(cut_after=0)
     committing = asyncio.create_task(line.commit(claim, "hello"))
     await place.until("SELECT count(*) = 1 FROM outbox WHERE state = 'sending'")
+    await until_cut(proxy)
     waiting.cancel()
     proxy.heal()
     await committing
@@ -226,6 +233,24 @@ async def test_what_came_with_a_commit_whose_answer_was_lost_is_taken_again_unco
     delivery = await line.take()
     assert delivery.attempt == 1
     assert await line.store.settle(delivery, Settled())
+
+
+async def test_what_came_for_an_asker_who_left_is_given_to_the_next_one(place: Place, proxy: Proxy) -> None:
+    line = await place.behind(proxy)
+    await line.accept()
+    claim = await line.claim()
+    for _ in range(2):
+        assert not await line.store.take(10, (), 0.05)
+    waiting = asyncio.create_task(line.store.take(10, (), 5.0))
+    await asyncio.sleep(0)
+
+    with proxy.suffering(latency=0.3):
+        committing = asyncio.create_task(line.commit(claim, "hello"))
+        await place.until("SELECT count(*) = 1 FROM outbox WHERE state = 'sending'")
+        waiting.cancel()
+        await committing
+
+    assert await line.taken() == ["hello"]
 
 
 # Groups

@@ -100,6 +100,8 @@ class Proxy:
         """What is wrong now; change it by `suffer` and `heal`."""
         self.accepted = 0
         """Connections that clients have made so far."""
+        self.cuts = 0
+        """Connections that were closed at their `cut_after` so far."""
 
     def lead(self, host: str, port: int) -> None:
         """Lead the connections to come to another server; those that are open stay where they are."""
@@ -202,6 +204,7 @@ class Proxy:
             link.count(way, faults, len(piece))
             await sink.drain()
             if len(whole) < len(piece):
+                self.cuts += 1
                 link.close()
                 raise _Cut
 

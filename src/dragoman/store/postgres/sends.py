@@ -35,7 +35,8 @@ class Sends:
     async def take(self, limit: int, busy: Collection[str], wait: float) -> list[Delivery]:
         """Take up to `limit` deliveries; with `wait`, sleep up to so many seconds until there are some."""
         if not wait:
-            return await self._look(limit, busy)
+            came = self._order.fetch(limit)
+            return came + (await self._look(limit - len(came), busy) if len(came) < limit else [])
         try:
             came = await self._ordered(limit, busy, wait)
         finally:
