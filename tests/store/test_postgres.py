@@ -196,6 +196,27 @@ async def test_what_was_claimed_for_an_answer_that_was_lost_is_claimed_again_unc
     await line.commit(claim, "hello")
 
 
+@pytest.mark.parametrize("closes", [False, True], ids=["asked again", "closed"])
+async def test_what_was_claimed_for_an_asker_who_left_is_claimed_again_uncounted(
+    place: Place, proxy: Proxy, *, closes: bool
+) -> None:
+    line = await place.behind(proxy)
+    await line.accept()
+
+    with proxy.suffering(latency=0.3):
+        waiting = asyncio.create_task(line.store.claim(10))
+        await place.until("SELECT started = 1 FROM conversation WHERE id = 'c1'")
+        waiting.cancel()
+        await asyncio.wait({waiting})
+    if closes:
+        await line.store.close()
+        line = place.line
+
+    claim = await line.claim()
+    assert claim.attempt == 1
+    await line.commit(claim, "hello")
+
+
 async def test_what_was_taken_for_an_answer_that_was_lost_is_taken_again_uncounted(place: Place, proxy: Proxy) -> None:
     line = await place.behind(proxy)
     await line.answer("c1", "hello")
@@ -235,8 +256,14 @@ async def test_what_came_with_a_commit_whose_answer_was_lost_is_taken_again_unco
     assert await line.store.settle(delivery, Settled())
 
 
-async def test_what_came_for_an_asker_who_left_is_given_to_the_next_one(place: Place, proxy: Proxy) -> None:
+@pytest.mark.parametrize("known", [True, False], ids=["with the commit", "by a look"])
+async def test_what_came_for_an_asker_who_left_is_given_to_the_next_one(
+    place: Place, proxy: Proxy, *, known: bool
+) -> None:
     line = await place.behind(proxy)
+    if known:  # a conversation's first reply is looked for
+        await line.answer("c1", "before")
+        await line.send()
     await line.accept()
     claim = await line.claim()
     for _ in range(2):
@@ -250,7 +277,9 @@ async def test_what_came_for_an_asker_who_left_is_given_to_the_next_one(place: P
         waiting.cancel()
         await committing
 
-    assert await line.taken() == ["hello"]
+    delivery = await line.take()
+    assert delivery.attempt == 1
+    assert await line.store.settle(delivery, Settled())
 
 
 # Groups

@@ -124,6 +124,7 @@ class PostgresStore:
             self._counting.cancel()
         self._ends.close()
         with contextlib.suppress(StoreAway):
+            await self._find_claims()
             await self._pool.rows("leave", name=self.owner)
         await self._pool.close()
 
@@ -222,7 +223,7 @@ class PostgresStore:
         now = self._clock()
         try:
             claims = await inbox.claim(self._pool, limit, self.owner, self._until, suspects=self._suspect[1] <= now)
-        except StoreAway:
+        except (StoreAway, asyncio.CancelledError):  # the asker may leave just then
             self._lost_claims = True
             raise
         if claims.suspect:
@@ -233,7 +234,7 @@ class PostgresStore:
         return claims.taken
 
     async def _find_claims(self) -> None:
-        """After an answer was lost on the way: give back what was claimed for us and never reached us."""
+        """After an answer was lost or not waited for: give back what was claimed for us and never reached us."""
         if self._lost_claims:
             names, fences = list(self._claims), list(self._claims.values())
             await self._pool.rows("release_orphans", owner=self.owner, conversations=names, fences=fences)

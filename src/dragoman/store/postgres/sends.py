@@ -73,7 +73,7 @@ class Sends:
             self.due, self._looked = False, _now()
             try:
                 taken = await outbox.take(self._pool, limit, busy, self._owner, self._clock())
-            except StoreAway:
+            except (StoreAway, asyncio.CancelledError):  # the asker may leave just then
                 self._lost = self.due = True
                 raise
             self._note(taken)
@@ -137,8 +137,9 @@ class Sends:
         self._stir.set()
 
     async def close(self) -> None:
-        """Give back what came and was not fetched any more."""
+        """Give back what came and was not fetched any more, and what may be marked as ours and never came."""
         self._order.end()
-        if left := self._order.fetch(len(self._ours)):
-            with contextlib.suppress(StoreAway):
+        with contextlib.suppress(StoreAway):
+            if left := self._order.fetch(len(self._ours)):
                 await outbox.hand_back(self._pool, left)
+            await self._found()
