@@ -14,7 +14,8 @@ import pytest
 from dragoman.errors import LostLease, StoreAway, StoreDamaged, StoreLocked
 from dragoman.store.base import Later
 from dragoman.store.sqlite import SqliteStore
-from dragoman.store.sqlite.writer import Change
+from dragoman.store.sqlite.order import Order
+from dragoman.store.sqlite.writer import Asked
 from dragoman.testing.clock import FakeClock
 
 if TYPE_CHECKING:
@@ -185,7 +186,8 @@ async def test_who_waits_learns_that_the_writer_has_died(sqlite: SqliteStore) ->
 
 
 async def test_two_threads_may_look_for_the_same_orders(sqlite: SqliteStore) -> None:
-    writer, gone = sqlite._writer, Change(int, (), asyncio.get_running_loop().create_future())
+    nothing: Order[None] = Order("work", 0, lambda *_: None)
+    writer, gone = sqlite._writer, Asked(nothing, asyncio.get_running_loop().create_future())
     interval, end = sys.getswitchinterval(), time.monotonic() + 0.5
 
     def look() -> bool:

@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from dragoman import crypto
-from dragoman.model import Action, Address, Event, Line, Message, Say, Timer
-from dragoman.store.base import Stage, Stored, Trace
+from dragoman.model import Action, Address, Delivery, Event, Line, Message, Say, Timer
+from dragoman.store.base import SEND_LEASE, Handled, Outgoing, Stage, Stored, Trace
 from dragoman.store.broadcasts import Broadcast, Fate, Recipient, Written, keys, parked
 from dragoman.store.timers import Due, Standing
 
@@ -60,7 +60,12 @@ def obstacle(stored: Stored | None, crashes: int, most: int, reason: str, until:
         return f"the process died {most} times while handling it"
     if stored is None:
         return "this release cannot read it"
-    return RESTORED if 0.0 < stored.event.at <= until and reason != REDRIVEN else ""
+    return RESTORED if happened_before(stored.event, until) and reason != REDRIVEN else ""
+
+
+def happened_before(event: Event, until: float) -> bool:
+    """Tell whether an event is of a time before this one, so far as it says when it happened; never with 0."""
+    return 0.0 < event.at <= until
 
 
 def crowded(most: int) -> str:
@@ -87,6 +92,24 @@ def read_address(text: str) -> Address:
 def read_ids(text: str) -> tuple[str, ...]:
     """Read a platform's ids."""
     return _ids(text)
+
+
+def rode(outgoing: Outgoing, conversation: str, handled: Handled, number: int, now: float) -> Delivery:
+    """Return the delivery that a turn's action is when it is marked as being sent by the turn's very commit."""
+    return Delivery(
+        id=number,
+        key=outgoing.key,
+        action=outgoing.action,
+        address=outgoing.address,
+        conversation=conversation,
+        cls=outgoing.cls,
+        attempt=1,
+        fence=1,
+        at=now,
+        received_at=handled.received_at,
+        not_after=now + outgoing.fresh_for,
+        until=now + SEND_LEASE,
+    )
 
 
 def number_of(name: str, letter: str) -> int:

@@ -31,12 +31,14 @@ from dragoman.store.disk import Disk
 from dragoman.store.pages import Mark
 from dragoman.store.sqlite import inbox, opening, outbox, restored, upkeep
 from dragoman.store.sqlite.broadcasts import SqliteBroadcasts
+from dragoman.store.sqlite.order import BOTH, DELIVER, WORK, Order
 from dragoman.store.sqlite.pages import Followed, SqlitePages
 from dragoman.store.sqlite.people import SqlitePeople
 from dragoman.store.sqlite.reader import SqliteReader
 from dragoman.store.sqlite.statements import one
 from dragoman.store.sqlite.timers import SqliteTimers
-from dragoman.store.sqlite.writer import BOTH, DELIVER, WORK, Writer
+from dragoman.store.sqlite.writer import Writer
+from dragoman.store.stored import happened_before
 
 LOOK_AGAIN: Final = 1.0
 """Seconds after which a waiter looks at the row itself, should the hint not come."""
@@ -123,8 +125,8 @@ class SqliteStore:
         if not receipt.events and not keep:
             return ()
         bound = inbox.Bound(self.most_pending, surplus)
-        now = self._clock()
-        accepted = await self._writer.change(WORK, inbox.accept, account, receipt, times, keep or {}, bound, now)
+        desk, now = self._writer.desks["work"], self._clock()
+        accepted = await self._writer.give(WORK, inbox.accept, account, receipt, times, keep or {}, bound, desk, now)
         new = [item for item, event in zip(accepted, receipt.events, strict=True) if event.wants_turn]
         self._came(sum(not item.duplicate and not item.surplus for item in new))
         return tuple(accepted)
@@ -140,10 +142,11 @@ class SqliteStore:
     async def claim(self, limit: int, patience: float = 0.0) -> Sequence[Claim]:
         """Take up to `limit` conversations that have something to do; counts the attempt first."""
 
-        def take(connection: apsw.Connection) -> inbox.Claims:
-            return inbox.claim(connection, limit, self._until, self._clock())
+        def look(connection: apsw.Connection, room: int, given: Sequence[Claim]) -> inbox.Claims:
+            return inbox.claim(connection, room, self._until, given, self._clock())
 
-        claims = await self._writer.order("work", take, patience)
+        order = Order("work", limit, look, lambda event: happened_before(event, self._until))
+        claims = await self._writer.order(order, patience)
         self._suspect = claims.suspect or self._suspect
         for event in claims.parked:
             self._finish(event)
@@ -162,8 +165,8 @@ class SqliteStore:
 
     async def commit(self, claim: Claim, handled: Handled) -> None:
         """Store state, outbox, memories and timers together and finish the event; raises `LostLease`."""
-        brings = BOTH if handled.outgoing else WORK
-        await self._writer.change(brings, inbox.commit, claim, handled, self._clock())
+        gives = BOTH if handled.outgoing else WORK
+        await self._writer.give(gives, inbox.commit, claim, handled, self._writer.desks, self._clock())
         self._let_go(claim)
         self._finish(handled.id)
 
@@ -198,10 +201,10 @@ class SqliteStore:
     async def take(self, limit: int, busy: Collection[str] = (), patience: float = 0.0) -> Sequence[Delivery]:
         """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent."""
 
-        def take(connection: apsw.Connection) -> list[Delivery]:
-            return outbox.take(connection, limit, busy, self._clock())
+        def look(connection: apsw.Connection, room: int, given: Sequence[Delivery]) -> list[Delivery]:
+            return outbox.take(connection, room, busy, given, self._clock())
 
-        taken = await self._writer.order("deliver", take, patience)
+        taken = await self._writer.order(Order("deliver", limit, look, busy.__contains__), patience)
         if taken and len(taken) >= limit:
             self.wake("deliver")
         return taken

@@ -26,6 +26,7 @@ from dragoman.store.broadcasts import (
     untried,
 )
 from dragoman.store.sqlite import outbox
+from dragoman.store.sqlite.order import Desk
 from dragoman.store.sqlite.reader import SqliteReader
 from dragoman.store.sqlite.statements import one, rows, run
 from dragoman.store.sqlite.writer import Writer
@@ -208,7 +209,7 @@ def _queue(connection: apsw.Connection, broadcast: int, prepared: Sequence[Prepa
         counts[state] += 1
         if state == "queued":
             handled = Handled(id=0, handler="broadcast", state={}, outgoing=item.outgoing)
-            outbox.add(connection, conversation, handled, now)
+            outbox.add(connection, conversation, handled, Desk(), now)  # who wakes the senders lets them look
     return counts
 
 

@@ -1,6 +1,6 @@
 """The inbox's side of the line: accept, claim, commit, retry, park. Each function is one change."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import apsw
@@ -9,10 +9,11 @@ import msgspec
 from dragoman.adapter import Receipt
 from dragoman.errors import LostLease
 from dragoman.model import Event
-from dragoman.store.base import Accepted, Claim, Handled, Surplus, Times
+from dragoman.store.base import Accepted, Claim, Handled, Stored, Surplus, Times, Wake
 from dragoman.store.sqlite import outbox, schedule
+from dragoman.store.sqlite.order import Desk
 from dragoman.store.sqlite.statements import one, rows, run
-from dragoman.store.stored import crowded, encode, obstacle, read_event, read_state
+from dragoman.store.stored import crowded, encode, obstacle, read_event, read_state, turn_id
 
 LEASE: Final = 30.0
 """Seconds that a claim holds without being renewed."""
@@ -34,6 +35,7 @@ def accept(
     times: Times,
     keep: Mapping[str, str],
     bound: Bound,
+    desk: Desk,
     now: float,
 ) -> list[Accepted]:
     """Store a receipt's events, each once, and what is to be kept with them."""
@@ -41,7 +43,7 @@ def accept(
     if receipt.events:
         run(connection, "add_receipt", account=account, at=now, raw=receipt.raw)
         number = connection.last_insert_rowid()
-    accepted = [accept_event(connection, event, number, times, bound, now) for event in receipt.events]
+    accepted = [accept_event(connection, event, number, times, bound, desk, now) for event in receipt.events]
     if accepted and all(item.duplicate or not item.id for item in accepted):
         run(connection, "drop_receipt", id=number)  # a repeat brings nothing: it is counted, not kept
     for name, value in keep.items():
@@ -50,9 +52,9 @@ def accept(
 
 
 def accept_event(
-    connection: apsw.Connection, event: Event, receipt: int, times: Times, bound: Bound, now: float
+    connection: apsw.Connection, event: Event, receipt: int, times: Times, bound: Bound, desk: Desk, now: float
 ) -> Accepted:
-    """Store one event, once."""
+    """Store one event, once; its conversation is claimed at once if it rests and an order stands for it."""
     run(
         connection,
         "add_event",
@@ -75,11 +77,35 @@ def accept_event(
     if not event.wants_turn:
         run(connection, "tell_event", id=number, now=now)
         return Accepted(id=number, duplicate=False)
-    pending = one(connection, "enqueue", conversation=event.conversation, account=event.account, event=number, now=now)
-    if pending > bound.most:
+    if _enqueue(connection, event, number, times, desk, now) > bound.most:
         return _put_off(connection, event, number, bound, now)
     run(connection, "tell_event", id=number, now=now)
     return Accepted(id=number, duplicate=False)
+
+
+def _enqueue(connection: apsw.Connection, event: Event, number: int, times: Times, desk: Desk, now: float) -> int:
+    """Put an event at the end of its conversation's queue; returns how many wait there."""
+    order = desk.seat(event)
+    pending, fence, state = one(
+        connection,
+        "enqueue",
+        conversation=event.conversation,
+        account=event.account,
+        event=number,
+        fence=int(now * 1000),
+        ready_at=now if order is None else now + LEASE,
+        because="" if order is None else "leased",
+        started=order is not None,
+    )
+    if pending == 1 and order is not None:
+        stored = Stored(id=number, turn=turn_id(event), event=event, received_at=times.received)
+        claimed = Claim(
+            conversation=event.conversation, fence=fence, state=read_state(state), events=(stored,), attempt=1
+        )
+        order.given.append(claimed)
+    elif pending == 1:
+        desk.miss()
+    return int(pending)
 
 
 def _put_off(connection: apsw.Connection, event: Event, number: int, bound: Bound, now: float) -> Accepted:
@@ -104,14 +130,16 @@ class Claims(msgspec.Struct):
         return bool(self.taken or self.parked)
 
 
-def claim(connection: apsw.Connection, limit: int, until: float, now: float) -> Claims:
-    """Take conversations; an event that was in flight at two crashes is taken alone of its kind.
+def claim(connection: apsw.Connection, limit: int, until: float, given: Sequence[Claim], now: float) -> Claims:
+    """Take conversations beside those that were given; an event that was in flight at two crashes runs alone.
 
     What happened before `until` is set aside: the store was restored from a backup then (0: it was not).
     """
+    claims = Claims([*given], [])
+    if not limit:
+        return claims
     ready = rows(connection, "suspect", now=now)
     ready += rows(connection, "ready", now=now, limit=limit - len(ready))
-    claims = Claims([], [])
     for conversation, state, fence, started, errors, head, ready_at, *found in ready:
         row = found if found[0] else one(connection, "head_event", conversation=conversation, head=head)
         stored = read_event(*row[:3]) if row is not None else None
@@ -152,9 +180,11 @@ def release(connection: apsw.Connection, claimed: Claim, now: float) -> None:
     run(connection, "release", conversation=claimed.conversation, fence=claimed.fence, now=now)
 
 
-def commit(connection: apsw.Connection, claimed: Claim, handled: Handled, now: float) -> None:
+def commit(
+    connection: apsw.Connection, claimed: Claim, handled: Handled, desks: Mapping[Wake, Desk], now: float
+) -> None:
     """Finish a turn: state, outbox and memories, guarded by the fence."""
-    run(
+    pending = one(
         connection,
         "finish_turn",
         conversation=claimed.conversation,
@@ -163,8 +193,10 @@ def commit(connection: apsw.Connection, claimed: Claim, handled: Handled, now: f
         event=handled.id,
         now=now,
     )
-    if not connection.changes():
+    if pending is None:
         raise LostLease(f"{claimed.conversation} was taken over")
+    if pending:
+        desks["work"].miss()
     run(
         connection,
         "finish_event",
@@ -173,7 +205,8 @@ def commit(connection: apsw.Connection, claimed: Claim, handled: Handled, now: f
         routed_at=handled.routed_at,
         responded_at=handled.responded_at,
     )
-    outbox.add(connection, claimed.conversation, handled, now)
+    if handled.outgoing:
+        outbox.add(connection, claimed.conversation, handled, desks["deliver"], now)
     for memory in handled.memories:
         run(connection, "set_memory", person=memory.person, key=memory.key, value=encode(memory.value))
     if handled.timers or handled.cancelled:

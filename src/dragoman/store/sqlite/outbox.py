@@ -8,22 +8,40 @@ import msgspec
 
 from dragoman.model import Delivery
 from dragoman.store.base import SEND_LEASE, Decision, Handled, Later, Outgoing, Parked, Pause, Settled
+from dragoman.store.sqlite.order import Desk
 from dragoman.store.sqlite.statements import one, rows, run
-from dragoman.store.stored import encode, read_action, read_address, read_ids
+from dragoman.store.stored import encode, read_action, read_address, read_ids, rode
 
 
-def add(connection: apsw.Connection, conversation: str, handled: Handled, now: float) -> None:
-    """Add a turn's actions at the end of the conversation's lane."""
-    blocked = bool(handled.outgoing) and one(connection, "lane_is_open", conversation=conversation) is not None
+def add(connection: apsw.Connection, conversation: str, handled: Handled, desk: Desk, now: float) -> None:
+    """Add a turn's actions at the end of the conversation's lane; the first is given to an order that stands for it."""
+    account = handled.outgoing[0].address.account
+    blocked, paused = one(connection, "lane", conversation=conversation, account=account, now=now)
     for outgoing in handled.outgoing:
-        _add(connection, conversation, handled, outgoing, now, blocked=blocked)
+        order = None
+        if not blocked and not outgoing.hold:
+            order = None if paused else desk.seat(account)
+            if order is None:
+                desk.miss()
+        number = _add(connection, conversation, handled, outgoing, now, blocked=blocked, leaves=order is not None)
+        if order is not None and number:
+            order.given.append(rode(outgoing, conversation, handled, number, now))
         blocked = True
 
 
 def _add(
-    connection: apsw.Connection, conversation: str, handled: Handled, outgoing: Outgoing, now: float, *, blocked: bool
-) -> None:
+    connection: apsw.Connection,
+    conversation: str,
+    handled: Handled,
+    outgoing: Outgoing,
+    now: float,
+    *,
+    blocked: bool,
+    leaves: bool,
+) -> int:
+    """Add one action; returns its number, 0 where its key is known."""
     withheld_until = now + outgoing.hold if outgoing.hold else 0.0
+    waits = None if blocked else max(now, withheld_until)
     run(
         connection,
         "add_outgoing",
@@ -34,14 +52,18 @@ def _add(
         action=encode(outgoing.action),
         address=encode(outgoing.address),
         **{"class": outgoing.cls},
+        state="sending" if leaves else "pending",
         withheld_until=withheld_until,
-        ready_at=None if blocked else max(now, withheld_until),
+        ready_at=now + SEND_LEASE if leaves else waits,
+        attempts=leaves,
+        sending_at=now if leaves else None,
         window=outgoing.window,
         sure_until=now + outgoing.sure_for,
         not_after=now + outgoing.fresh_for,
         received_at=handled.received_at,
         now=now,
     )
+    return connection.last_insert_rowid() if connection.changes() else 0
 
 
 def _delivery(row: tuple[Any, ...], now: float, *, taken: bool) -> Delivery:
@@ -63,12 +85,16 @@ def _delivery(row: tuple[Any, ...], now: float, *, taken: bool) -> Delivery:
     )
 
 
-def take(connection: apsw.Connection, limit: int, busy: Collection[str], now: float) -> list[Delivery]:
-    """Mark deliveries as being sent, at most one of a conversation and none of a busy account, and return them."""
+def take(
+    connection: apsw.Connection, limit: int, busy: Collection[str], given: Sequence[Delivery], now: float
+) -> list[Delivery]:
+    """Mark deliveries as being sent, at most one of a conversation and none of a busy account, beside those given."""
+    if not limit:
+        return [*given]
     until = now + SEND_LEASE
     taken = sorted(rows(connection, "take", now=now, until=until, limit=limit, busy=encode(list(busy))))
     read = [_readable(connection, row, now) for row in taken]
-    return [delivery for delivery in read if delivery is not None]
+    return [*given, *(delivery for delivery in read if delivery is not None)]
 
 
 def _readable(connection: apsw.Connection, row: tuple[Any, ...], now: float) -> Delivery | None:

@@ -19,14 +19,18 @@ UPDATE inbox SET duplicates = duplicates + 1
 WHERE account = :account AND kind = :kind AND key = :key RETURNING id;
 
 -- name: enqueue
+-- A conversation that rests becomes ready, or leased where `started` is 1; one that has something to do stays as it is.
 -- A fence begins where none of a row that was deleted has been: who had claimed that can commit nothing here.
-INSERT INTO conversation (id, account, pending, head, ready_at, fence)
-VALUES (:conversation, :account, 1, :event, :now, CAST(:now * 1000 AS INTEGER))
+INSERT INTO conversation (id, account, pending, head, ready_at, because, started, fence)
+VALUES (:conversation, :account, 1, :event, :ready_at, :because, :started, :fence + :started)
 ON CONFLICT (id) DO UPDATE SET
     head = CASE WHEN pending = 0 THEN excluded.head ELSE head END,
-    pending = pending + 1,
-    ready_at = coalesce(ready_at, excluded.ready_at)
-RETURNING pending;
+    fence = CASE WHEN pending = 0 THEN fence + excluded.started ELSE fence END,
+    because = CASE WHEN pending = 0 THEN excluded.because ELSE because END,
+    started = CASE WHEN pending = 0 THEN excluded.started ELSE started END,
+    ready_at = CASE WHEN pending = 0 THEN excluded.ready_at ELSE coalesce(ready_at, excluded.ready_at) END,
+    pending = pending + 1
+RETURNING pending, fence, state;
 
 -- name: unqueue
 UPDATE conversation SET pending = pending - 1 WHERE id = :conversation;
@@ -75,7 +79,7 @@ WHERE id = :conversation AND fence = :fence;
 UPDATE conversation SET state = :state, pending = pending - 1, fence = fence + 1,
     head = CASE WHEN head < :event THEN head ELSE :event + 1 END, because = '', started = 0, errors = 0,
     ready_at = CASE WHEN pending > 1 THEN :now END
-WHERE id = :conversation AND fence = :fence;
+WHERE id = :conversation AND fence = :fence RETURNING pending;
 
 -- name: finish_event
 UPDATE inbox SET status = 'done', handler = :handler, routed_at = :routed_at, responded_at = :responded_at
@@ -94,14 +98,19 @@ UPDATE conversation SET pending = pending - 1, fence = fence + 1,
     ready_at = CASE WHEN pending > 1 THEN :now END
 WHERE id = :conversation;
 
+-- name: lane
+-- Whether something of a conversation waits to leave or is under way, and whether an account is paused.
+SELECT EXISTS (SELECT 1 FROM outbox WHERE conversation = :conversation AND state IN ('pending', 'sending')),
+    EXISTS (SELECT 1 FROM account WHERE name = :account AND paused_until > :now);
+
 -- name: lane_is_open
 SELECT 1 FROM outbox WHERE conversation = :conversation AND state IN ('pending', 'sending') LIMIT 1;
 
 -- name: add_outgoing
-INSERT INTO outbox (key, inbox, account, conversation, action, address, class, state, withheld_until,
-                    ready_at, window, sure_until, not_after, created_at, received_at)
-VALUES (:key, :inbox, :account, :conversation, :action, :address, :class, 'pending', :withheld_until,
-        :ready_at, :window, :sure_until, :not_after, :now, :received_at)
+INSERT INTO outbox (key, inbox, account, conversation, action, address, class, state, withheld_until, ready_at,
+                    attempts, fence, sending_at, window, sure_until, not_after, created_at, received_at)
+VALUES (:key, :inbox, :account, :conversation, :action, :address, :class, :state, :withheld_until, :ready_at,
+        :attempts, :attempts, :sending_at, :window, :sure_until, :not_after, :now, :received_at)
 ON CONFLICT (key) DO NOTHING;
 
 -- name: set_memory

@@ -8,8 +8,9 @@ import apsw
 from dragoman.model import Event, Timer
 from dragoman.store.base import Times
 from dragoman.store.sqlite import inbox, schedule
+from dragoman.store.sqlite.order import WORK, Desk
 from dragoman.store.sqlite.statements import one, rows, run
-from dragoman.store.sqlite.writer import WORK, Writer
+from dragoman.store.sqlite.writer import Writer
 from dragoman.store.stored import due, read_timer, standings
 from dragoman.store.timers import PUNCTUAL, ROOM, Due, Firing, Standing
 
@@ -41,7 +42,7 @@ class SqliteTimers:
     async def fire(self, firings: Sequence[Firing]) -> Collection[str]:
         """Move timers on and accept their events; returns the names of those that no other has moved on before."""
         bound = inbox.Bound(self._most_pending() * ROOM, "park")
-        moved, came = await self._writer.change(WORK, _fire, firings, bound, self._clock())
+        moved, came = await self._writer.give(WORK, _fire, firings, bound, self._writer.desks["work"], self._clock())
         self._came(came)
         return moved
 
@@ -77,11 +78,11 @@ def _due(connection: apsw.Connection, punctual: int, overdue: int, now: float) -
 
 
 def _fire(
-    connection: apsw.Connection, firings: Iterable[Firing], bound: inbox.Bound, now: float
+    connection: apsw.Connection, firings: Iterable[Firing], bound: inbox.Bound, desk: Desk, now: float
 ) -> tuple[list[str], int]:
     """Move timers on; returns which, and how many events came that wait for a turn."""
     moved = [firing for firing in firings if _move(connection, firing)]
-    came = sum(_accept(connection, firing.name, event, bound, now) for firing in moved for event in firing.events)
+    came = sum(_accept(connection, firing.name, event, bound, desk, now) for firing in moved for event in firing.events)
     return [firing.name for firing in moved], came
 
 
@@ -103,9 +104,10 @@ def _move(connection: apsw.Connection, firing: Firing) -> bool:
     return moved is not None
 
 
-def _accept(connection: apsw.Connection, name: str, event: Event, bound: inbox.Bound, now: float) -> bool:
+def _accept(connection: apsw.Connection, name: str, event: Event, bound: inbox.Bound, desk: Desk, now: float) -> bool:
     """Accept one fire; False when it came before, or is set aside because too much of its conversation waits."""
-    accepted = inbox.accept_event(connection, event, 0, Times(received=now, authenticated=now, parsed=now), bound, now)
+    times = Times(received=now, authenticated=now, parsed=now)
+    accepted = inbox.accept_event(connection, event, 0, times, bound, desk, now)
     if not accepted.duplicate:
         run(connection, "note_fire", name=name, event=accepted.id)
     return not accepted.duplicate and not accepted.surplus

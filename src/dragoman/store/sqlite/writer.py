@@ -1,7 +1,7 @@
 """The one writer: a thread that runs every change, many to a transaction, and answers after the commit.
 
-Who looks for something to do leaves an *order*, which stands until there is something: it runs at the end of the
-transaction that brings it, so that what a change made ready is taken by the same flush to the disk.
+Who looks for something to do leaves an *order*, which stands until there is something: the transaction that brings it
+serves the order, so that what a change made ready is taken by the same flush to the disk.
 """
 
 import asyncio
@@ -17,14 +17,10 @@ import apsw
 
 from dragoman.errors import DragomanError, StoreAway
 from dragoman.store.base import Wake
+from dragoman.store.sqlite.order import Desk, Order
 
 Q = ParamSpec("Q")
 R = TypeVar("R")
-
-WORK: Final[tuple[Wake, ...]] = ("work",)
-DELIVER: Final[tuple[Wake, ...]] = ("deliver",)
-BOTH: Final = WORK + DELIVER
-"""What a change may bring."""
 
 BATCH: Final = 512
 """Changes that share one transaction, at most."""
@@ -35,7 +31,7 @@ QUEUE: Final = 20_000
 class Change:
     """A function to run on the writer's connection, and the future that learns its result."""
 
-    __slots__ = ("answered", "arguments", "aside", "brings", "failure", "function", "future", "result", "stands")
+    __slots__ = ("answered", "arguments", "aside", "brings", "failure", "function", "future", "gives", "result")
 
     def __init__(
         self,
@@ -44,19 +40,30 @@ class Change:
         future: asyncio.Future[Any],
         *,
         brings: Collection[Wake] = (),
+        gives: Collection[Wake] = (),
         aside: bool = False,
-        stands: bool = False,
     ) -> None:
-        """`brings`: what it may make ready; `aside`: run between two transactions; `stands`: it is an order."""
+        """`brings`: what may be ready after it; `gives`: the same, but it asks desks; `aside`: in no transaction."""
         self.function = function
         self.arguments = arguments
         self.future = future
         self.brings = brings
+        self.gives = gives
         self.aside = aside
-        self.stands = stands
         self.answered = False
         self.result: Any = None
         self.failure: Exception | None = None
+
+
+class Asked(Change):
+    """An order, and the future that learns what came of it. While it `stands` it waits for a change that serves it."""
+
+    __slots__ = ("order", "stands")
+
+    def __init__(self, order: Order[Any], future: asyncio.Future[Any], *, stands: bool = False) -> None:
+        super().__init__(order.serve, (), future)
+        self.order = order
+        self.stands = stands
 
 
 class Writer:
@@ -75,7 +82,9 @@ class Writer:
         self._changes: deque[Change] = deque()
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._rung = False
-        self._orders: dict[Wake, deque[Change]] = {"work": deque(), "deliver": deque()}
+        self.desks: dict[Wake, Desk] = {"work": Desk(), "deliver": Desk()}
+        """Where changes find the orders that their transaction serves."""
+        self._orders: dict[Wake, deque[Asked]] = {"work": deque(), "deliver": deque()}
         self._hints: dict[Wake, bool] = {"work": True, "deliver": True}
         self._batch: list[Change] = []
         self._closing = False
@@ -99,46 +108,57 @@ class Writer:
         *arguments: Q.args,
         **_: Q.kwargs,
     ) -> "asyncio.Future[R]":
-        """Run a change that may make something ready, as `run` does; an order that stands for that runs with it."""
+        """Run a change that may make something ready, as `run` does; an order that stands for that looks then."""
         return self._queued(Change(function, arguments, self._loop.create_future(), brings=brings))
 
-    async def order(self, wake: Wake, function: Callable[[apsw.Connection], R], seconds: float) -> R:
-        """Run a function as soon as there may be something to do, until its result is not empty; raises as `run` does.
+    def give(
+        self,
+        gives: Collection[Wake],
+        function: Callable[Concatenate[apsw.Connection, Q], R],
+        *arguments: Q.args,
+        **_: Q.kwargs,
+    ) -> "asyncio.Future[R]":
+        """Run a change that gives what it makes ready to an order that stands for it, or tells that it was missed."""
+        return self._queued(Change(function, arguments, self._loop.create_future(), gives=gives))
 
-        Waits for that at most so many seconds (0: not at all); then its result is empty.
+    async def order(self, order: Order[R], seconds: float) -> R:
+        """Have an order served as soon as there may be something to do, until its result is not empty.
+
+        Waits for that at most so many seconds (0: not at all); then its result is empty. Raises as `run` does.
         """
+        wake = order.wake
         if self._hints[wake] or not seconds:
             self._hints[wake] = False
-            found = await self.run(function)
+            found: R = await self._queued(Asked(order, self._loop.create_future()))
             if found or not seconds:
                 return found
         if self._closing or self._ended:
             raise StoreAway("the store is closing")
-        order = Change(function, (), self._loop.create_future(), stands=True)
-        self._orders[wake].append(order)
+        asked = Asked(order, self._loop.create_future(), stands=True)
+        self._orders[wake].append(asked)
         if self._hints[wake]:  # since we looked
             self.wake(wake)
-        late = self._loop.call_later(seconds, self._look, order)
+        late = self._loop.call_later(seconds, self._look, asked)
         try:
-            result: R = await order.future
+            result: R = await asked.future
             return result
         finally:
             late.cancel()
-            order.stands, order.answered = False, True
+            asked.stands, asked.answered = False, True
 
     def wake(self, wake: Wake) -> None:
         """Say that there may be something to do: the order that stands looks now, else the next one will."""
         self._hints[wake] = True
-        for order in self._standing(wake):
+        for asked in self._standing(wake):
             self._hints[wake] = False
-            self._look(order)
+            self._look(asked)
             break
 
-    def _look(self, order: Change) -> None:
-        """Run an order now, for the last time; what is in the queue for that already must not take twice."""
-        if order.stands:
-            order.stands = False
-            self._put(order)
+    def _look(self, asked: Asked) -> None:
+        """Have an order look now, for the last time; what is in the queue for that already must not take twice."""
+        if asked.stands:
+            asked.stands = False
+            self._put(asked)
 
     async def aside(self, function: Callable[[], R]) -> R:
         """Run a function in the writer's thread, between two transactions; raises what it raised, or `StoreAway`."""
@@ -198,36 +218,37 @@ class Writer:
     def _work_off(self, batch: list[Change]) -> None:
         """Run what waits, with the orders that stand for what it brings, and have it answered."""
         batch = [change for change in batch if not change.answered]
-        brought = {wake for change in batch for wake in change.brings}
-        orders = [(wake, order) for wake in brought for order in self._standing(wake)]
-        self._batch = batch + [order for _, order in orders]
-        self._apply([change for change in batch if not change.aside] + [order for _, order in orders])
+        brought = {wake for change in batch for wake in (*change.brings, *change.gives)}
+        standing = [asked for wake in brought for asked in self._standing(wake)]
+        self._batch = [*batch, *standing]
+        looking = [change for change in batch if isinstance(change, Asked)]
+        self._apply([change for change in batch if type(change) is Change and not change.aside], looking + standing)
         for change in batch:
             if change.aside:
                 _run_aside(change)
-        batch += [order for wake, order in orders if not self._stands_on(wake, order)]
-        unserved = brought.difference(wake for wake, _ in orders)
-        unserved.update(wake for wake, _ in orders if self._hints[wake])  # it was woken while its order ran
+        batch += [asked for asked in standing if not self._stands_on(asked)]
+        unserved = brought.difference(asked.order.wake for asked in standing)
+        unserved.update(asked.order.wake for asked in standing if self._hints[asked.order.wake])  # woken meanwhile
         self._loop.call_soon_threadsafe(self._answer, batch, unserved)
 
-    def _standing(self, wake: Wake) -> Iterator[Change]:
+    def _standing(self, wake: Wake) -> Iterator[Asked]:
         """Take the orders that stand; one that is to look now is in the queue."""
         orders = self._orders[wake]
         while True:
             try:
-                order = orders.popleft()
+                asked = orders.popleft()
             except IndexError:  # asked first whether there is one, the other thread may take it meanwhile
                 return
-            if order.stands:
-                yield order
+            if asked.stands:
+                yield asked
 
-    def _stands_on(self, wake: Wake, order: Change) -> bool:
+    def _stands_on(self, asked: Asked) -> bool:
         """Let an order that found nothing stand, or be looked after by the queue if it is there already."""
-        if order.result or order.failure is not None:
-            order.answered = True
+        if asked.result or asked.failure is not None:
+            asked.answered = True
             return False
-        if order.stands:
-            self._orders[wake].append(order)
+        if asked.stands:
+            self._orders[asked.order.wake].append(asked)
         return True
 
     def _answer(self, batch: list[Change], unserved: Collection[Wake]) -> None:
@@ -242,36 +263,49 @@ class Writer:
         for wake in unserved:
             self.wake(wake)
 
-    def _apply(self, batch: list[Change]) -> None:
+    def _apply(self, changes: list[Change], orders: list[Asked]) -> None:
         """Run a batch in one transaction; if one change fails, run each in its own, so that it fails alone."""
-        if not batch or self._transact(batch) or len(batch) == 1:
+        if not (changes or orders) or self._transact(changes, orders) or len(changes) + len(orders) == 1:
             return
-        for change in batch:
-            self._transact([change])
+        for change in changes:
+            self._transact([change], [])
+        for asked in orders:
+            self._transact([], [asked])
 
-    def _transact(self, batch: list[Change]) -> bool:
-        """Run changes in one transaction; on failure nothing is kept and every change has the failure.
+    def _open(self, changes: list[Change], orders: list[Asked]) -> None:
+        """Put the orders of a transaction on the desks; one that does not stand looks whatever happens."""
+        brought = {wake for change in changes for wake in change.brings}
+        for desk in self.desks.values():
+            desk.orders = []
+        for asked in orders:
+            order = asked.order
+            order.open(missed=not asked.stands or not changes or order.wake in brought)
+            self.desks[order.wake].orders.append(order)
+
+    def _transact(self, changes: list[Change], orders: list[Asked]) -> bool:
+        """Run changes in one transaction, and serve orders; on failure nothing is kept and each has the failure.
 
         Returns False when one of the changes failed, and not the database: the others deserve another try.
         """
         connection, changing = self._connection, False
+        self._open(changes, orders)
         try:
             connection.execute("BEGIN IMMEDIATE")
             changing = True
-            for change in batch:
+            for change in itertools.chain(changes, orders):
                 change.failure = None
                 change.result = change.function(connection, *change.arguments)
             changing = False
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - this thread's outer loop: the failure goes to who asked
             failure = StoreAway(f"the database refused: {error}") if isinstance(error, apsw.Error) else error
-            for change in batch:
+            for change in itertools.chain(changes, orders):
                 change.failure = failure
             if connection.in_transaction:
                 with contextlib.suppress(apsw.Error):  # a database that cannot even roll back will say so at BEGIN
                     connection.execute("ROLLBACK")
             if isinstance(error, apsw.FullError) and self._relieve():
-                return self._transact(batch)
+                return self._transact(changes, orders)
             return not changing
         return True
 
