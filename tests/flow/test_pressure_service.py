@@ -152,15 +152,16 @@ async def test_trifles_and_chatter_are_shed_while_much_waits_and_nothing_else(tm
         await slack.say("hold gate")
         trifle, _ = await slack.post(slack.simulator.event(reaction("1700000001.000100")))
         talk, _ = await slack.post(slack.simulator.event(chatter("lunch?", "1700000002.000100")))
-        asked = await slack.say("hello", "C00000001")
+        asked = await slack.say("hold hello", "C00000001")
         waiting = slack.context.store.waiting()
         slack.open("gate")
+        slack.open("hello")
         sent = await slack.sent(2)
         lines = await slack.context.reader.history(f"bench/{TEAM}/C00000001/1700000002.000100", 10)
 
     assert (trifle, talk, asked) == (200, 200, 200)
     assert waiting == 2
-    assert sorted(sent) == ["said hello", "said hold gate"]
+    assert sorted(sent) == ["said hold gate", "said hold hello"]
     assert events("shed") - shed == 2
     assert events("accepted") - accepted == 3  # the two messages, and the chatter as a line of the history
     assert [line.text for line in lines] == ["lunch?"]
@@ -268,6 +269,7 @@ async def test_while_messages_wait_too_long_the_model_is_not_asked_and_people_ar
         clock.ahead += 70
         slack.open("one")
         await slack.sent(1)
+        await slack.until(lambda: (telemetry.REGISTRY.get_sample_value("dragoman_queue_delay_seconds") or 0.0) > 60)
         clock.ahead += 6  # it has been too long for more than a moment
         slack.open("two")
         hurried = await slack.sent(4)

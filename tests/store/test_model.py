@@ -5,7 +5,7 @@ import dataclasses
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -23,18 +23,21 @@ from hypothesis.stateful import (
 
 from dragoman.errors import LostLease
 from dragoman.model import Delivery
-from dragoman.store.base import Claim, Decision, Later, Parked, Pause, Settled
+from dragoman.store.base import Accepted, Claim, Decision, Later, Parked, Pause, Settled
 
 if TYPE_CHECKING:
     from tests.store.conftest import MakeLine
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 CONVERSATIONS: Final = ("c0", "c1", "c2")
 LEASE: Final = 30.0
 SEND_LEASE: Final = 15.0
 CRASHES: Final = 3
 ERRORS: Final = 5
+SOON: Final = 0.01
+"""Seconds for which an order stands."""
 SENT: Final = Settled(ids=("p1",))
 DECISIONS: Final[tuple[Decision, ...]] = (
     SENT,
@@ -43,6 +46,17 @@ DECISIONS: Final[tuple[Decision, ...]] = (
     Pause(after=60, reason="401"),
     Parked(reason="refused"),
 )
+
+
+def said(replies: int) -> list[str]:
+    return [f"reply {number}" for number in range(replies)]
+
+
+async def together(work: Coroutine[Any, Any, T], order: Coroutine[Any, Any, R]) -> tuple[T, R]:
+    """Do something while an order stands; returns what came of both."""
+    ordered = asyncio.create_task(order)
+    await asyncio.sleep(0)
+    return await work, await ordered
 
 
 @dataclasses.dataclass
@@ -122,22 +136,36 @@ class Machine(RuleBasedStateMachine):
     @rule(number=st.integers(0, 11))
     def accept(self, number: int) -> None:
         conversation, key = CONVERSATIONS[number % 3], f"k{number}"
+        self.note_accepted(conversation, key, self.run(self.line.accept(conversation, key)))
+
+    def note_accepted(self, conversation: str, key: str, accepted: Accepted) -> None:
         known = next((message for message in self.messages[conversation] if message.key == key), None)
-
-        accepted = self.run(self.line.accept(conversation, key))
-
         assert accepted.duplicate == (known is not None)
         if known is None:
             self.messages[conversation].append(Message(accepted.id, key))
         else:
             assert accepted.id == known.number
 
+    @rule(number=st.integers(0, 11), limit=st.integers(1, 3))
+    def accept_what_is_ordered(self, number: int, limit: int) -> None:
+        """Accept while a worker waits for something to do."""
+        conversation, key = CONVERSATIONS[number % 3], f"k{number}"
+        accepting, claiming = self.line.accept(conversation, key), self.line.store.claim(limit, SOON)
+
+        accepted, claims = self.run(together(accepting, claiming))
+
+        assert len(claims) <= limit
+        self.note_accepted(conversation, key, accepted)
+        rest = self.run(self.line.store.claim(3))  # which of the two had it first may differ from run to run
+        self.note_claimed(sorted([*claims, *rest], key=lambda claim: claim.conversation), 3)
+
     # What workers do
 
     @rule(limit=st.integers(1, 3))
     def claim(self, limit: int) -> None:
-        claims = self.run(self.line.store.claim(limit))
+        self.note_claimed(self.run(self.line.store.claim(limit)), limit)
 
+    def note_claimed(self, claims: Sequence[Claim], limit: int) -> None:
         assert len(claims) <= limit
         self.note_parked()
         for claim in claims:
@@ -172,6 +200,20 @@ class Machine(RuleBasedStateMachine):
 
         self.commit_current(claim, replies)
 
+    @precondition(lambda self: any(map(self.is_current, self.claims)))
+    @rule(data=st.data(), replies=st.integers(0, 2), limit=st.integers(1, 3))
+    def commit_what_is_ordered(self, data: st.DataObject, replies: int, limit: int) -> None:
+        """Commit while a sender waits for something to send."""
+        claim = data.draw(st.sampled_from(list(filter(self.is_current, self.claims))))
+        committing = self.line.commit(claim, *said(replies))
+
+        _, deliveries = self.run(together(committing, self.line.store.take(limit, (), SOON)))
+
+        assert len(deliveries) <= limit
+        self.note_committed(claim, replies)
+        rest = self.run(self.line.store.take(3))
+        self.note_taken(sorted([*deliveries, *rest], key=lambda delivery: delivery.conversation), 3)
+
     @rule(replies=st.integers(1, 2))
     def handle_all_that_can_be_claimed(self, replies: int) -> None:
         """Do what a worker does on a good day, so that the outbox fills."""
@@ -180,12 +222,13 @@ class Machine(RuleBasedStateMachine):
             self.commit_current(claim, replies)
 
     def commit_current(self, claim: Claim, replies: int) -> None:
+        self.run(self.line.commit(claim, *said(replies)))
+        self.note_committed(claim, replies)
+
+    def note_committed(self, claim: Claim, replies: int) -> None:
         head = self.head(claim.conversation)
         assert head is not None
         assert claim.events[0].id == head.number
-
-        self.run(self.line.commit(claim, *(f"reply {number}" for number in range(replies))))
-
         head.status = "done"
         self.committed[claim.conversation].append(head.number)
         del self.current[claim.conversation]
@@ -238,8 +281,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 3))
     def take(self, limit: int) -> None:
-        deliveries = self.run(self.line.store.take(limit))
+        self.note_taken(self.run(self.line.store.take(limit)), limit)
 
+    def note_taken(self, deliveries: Sequence[Delivery], limit: int) -> None:
         assert len(deliveries) <= limit
         assert not deliveries or self.paused_until <= self.line.clock()
         for delivery in deliveries:

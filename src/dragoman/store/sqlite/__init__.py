@@ -72,6 +72,7 @@ class SqliteStore:
         self.most_waiting = 50_000
         self.most_pending = MOST_PENDING
         self._waiting = 0
+        self._sending: set[int] = set()
 
     @classmethod
     async def open(
@@ -205,6 +206,7 @@ class SqliteStore:
             return outbox.take(connection, room, busy, given, self._clock())
 
         taken = await self._writer.order(Order("deliver", limit, look, busy.__contains__), patience)
+        self._sending.update(delivery.id for delivery in taken)
         if taken and len(taken) >= limit:
             self.wake("deliver")
         return taken
@@ -214,7 +216,10 @@ class SqliteStore:
 
         False when the delivery was taken up by another since.
         """
-        settled = await self._writer.run(outbox.settle, delivery, decision, pace, self._clock())
+        alone = not self._waiting and len(self._sending) <= 1
+        run = self._writer.run if alone else self._writer.join  # nobody waits for it but who comes next in its lane
+        settled = await run(outbox.settle, delivery, decision, pace, self._clock())
+        self._sending.discard(delivery.id)
         if settled.more:
             self.wake("deliver")
         return settled.mine
@@ -234,6 +239,7 @@ class SqliteStore:
     async def hand_back(self, deliveries: Sequence[Delivery]) -> None:
         """Return taken deliveries whose sending did not begin, for the later path."""
         await self._writer.change(DELIVER, outbox.hand_back, deliveries, self._clock())
+        self._sending.difference_update(delivery.id for delivery in deliveries)
 
     async def finished(self, event: int, seconds: float) -> bool:
         """Wait until an event's turn is over (done or parked); False when the time is up."""

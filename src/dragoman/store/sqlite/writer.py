@@ -26,6 +26,8 @@ BATCH: Final = 512
 """Changes that share one transaction, at most."""
 QUEUE: Final = 20_000
 """Changes that may wait for the writer; more are refused as `StoreAway`."""
+COMPANY: Final = 0.001
+"""Seconds for which a change that nobody hurries waits for others to share their transaction."""
 
 
 class Change:
@@ -80,8 +82,11 @@ class Writer:
         self._loop = loop
         self._relieve = relieve or (lambda: False)
         self._changes: deque[Change] = deque()
+        self._patient: deque[Change] = deque()
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._rung = False
+        self._waits = False
+        self._alone = False
         self.desks: dict[Wake, Desk] = {"work": Desk(), "deliver": Desk()}
         """Where changes find the orders that their transaction serves."""
         self._orders: dict[Wake, deque[Asked]] = {"work": deque(), "deliver": deque()}
@@ -120,6 +125,21 @@ class Writer:
     ) -> "asyncio.Future[R]":
         """Run a change that gives what it makes ready to an order that stands for it, or tells that it was missed."""
         return self._queued(Change(function, arguments, self._loop.create_future(), gives=gives))
+
+    def join(
+        self,
+        function: Callable[Concatenate[apsw.Connection, Q], R],
+        *arguments: Q.args,
+        **_: Q.kwargs,
+    ) -> "asyncio.Future[R]":
+        """Run a change, as `run` does, with the next ones that come; alone when none does in a moment."""
+        change = Change(function, arguments, self._loop.create_future())
+        self._check()
+        self._patient.append(change)
+        if not self._waits:
+            self._waits = True
+            self._loop.call_later(COMPANY, self._ring_for_patient)
+        return change.future
 
     async def order(self, order: Order[R], seconds: float) -> R:
         """Have an order served as soon as there may be something to do, until its result is not empty.
@@ -166,10 +186,13 @@ class Writer:
         return result
 
     def _queued(self, change: Change) -> asyncio.Future[Any]:
-        if self._closing or self._ended or len(self._changes) >= QUEUE:
-            raise StoreAway("the store is closing" if self._closing else "too many changes wait for the writer")
+        self._check()
         self._put(change)
         return change.future
+
+    def _check(self) -> None:
+        if self._closing or self._ended or len(self._changes) >= QUEUE:
+            raise StoreAway("the store is closing" if self._closing else "too many changes wait for the writer")
 
     def _put(self, change: Change) -> None:
         """Queue a change; the thread is woken once for all of this turn of the loop, for that costs more than one."""
@@ -181,6 +204,12 @@ class Writer:
     def _ring(self) -> None:
         self._rung = False
         self._bell.put(None)
+
+    def _ring_for_patient(self) -> None:
+        self._waits = False
+        if self._patient:
+            self._alone = True
+            self._bell.put(None)
 
     async def close(self, last: Callable[[], None] | None = None) -> None:
         """Finish what is queued, then end the thread; `last` is called before the connection is closed.
@@ -205,12 +234,20 @@ class Writer:
             self._loop.call_soon_threadsafe(self._abandon)
 
     def _work_all(self) -> None:
-        while self._changes:
-            self._work_off([self._changes.popleft() for _ in range(min(BATCH, len(self._changes)))])
+        while batch := self._next():
+            self._work_off(batch)
+
+    def _next(self) -> list[Change]:
+        """Return what waits; what waits for company comes with it, or by itself when it has waited long enough."""
+        batch = [self._changes.popleft() for _ in range(min(BATCH, len(self._changes)))]
+        if batch or self._alone or self._closing:
+            self._alone = False
+            batch += [self._patient.popleft() for _ in range(len(self._patient))]
+        return batch
 
     def _abandon(self) -> None:
         """Tell who still waits that the thread has ended."""
-        left = [*self._batch, *self._changes, *itertools.chain(*self._orders.values())]
+        left = [*self._batch, *self._changes, *self._patient, *itertools.chain(*self._orders.values())]
         for change in left:
             change.failure = StoreAway("the store is closed")
         self._answer(left, ())
