@@ -4,7 +4,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -12,8 +12,8 @@ import apsw
 import pytest
 
 from dragoman.errors import LostLease, StoreAway, StoreDamaged, StoreLocked
-from dragoman.store.base import Later
-from dragoman.store.sqlite import SqliteStore
+from dragoman.store.base import Claim, Later
+from dragoman.store.sqlite import SqliteStore, writer
 from dragoman.store.sqlite.order import Order
 from dragoman.store.sqlite.writer import Asked
 from dragoman.testing.clock import FakeClock
@@ -327,6 +327,92 @@ async def test_one_failing_change_fails_alone(line: "Line", sqlite: SqliteStore)
     assert not (await after).duplicate
     assert await line.claimed() == ["c1", "c2"]
     assert await line.taken() == []
+
+
+async def standing(sqlite: SqliteStore, limit: int) -> "asyncio.Task[Sequence[Claim]]":
+    """Leave an order for what there is to do, which finds nothing yet."""
+    assert not await sqlite.claim(1, 0.01)
+    asked = asyncio.create_task(sqlite.claim(limit, 60))
+    await asyncio.sleep(0)
+    return asked
+
+
+async def test_what_is_accepted_is_claimed_by_the_same_transaction(line: "Line", sqlite: SqliteStore) -> None:
+    asked = await standing(sqlite, 5)
+
+    async with Holding(sqlite) as holding:
+        accepting = [asyncio.create_task(line.accept(name)) for name in ("c1", "c2", "c1")]
+        await holding.let_go()
+        accepted = await asyncio.gather(*accepting)
+        claims = await asked
+
+    assert [(claim.conversation, claim.events[0].id, claim.attempt) for claim in claims] == [
+        ("c1", accepted[0].id, 1),
+        ("c2", accepted[1].id, 1),
+    ]
+    assert holding.commits == 2  # the one that held the writer, and the three
+    assert not await sqlite.claim(5)
+    await line.commit(claims[0])
+    assert (await line.claim()).events[0].id == accepted[2].id
+
+
+async def test_no_more_is_given_than_was_ordered(line: "Line", sqlite: SqliteStore) -> None:
+    asked = await standing(sqlite, 1)
+
+    await line.receive(line.event("c1"), line.event("c2"))
+
+    assert [claim.conversation for claim in await asked] == ["c1"]
+    assert [claim.conversation for claim in await sqlite.claim(5, 60)] == ["c2"]
+
+
+async def test_what_was_given_in_a_transaction_that_failed_is_given_once(line: "Line", sqlite: SqliteStore) -> None:
+    await line.accept("c0")
+    late = await line.claim()
+    line.clock.advance(31)
+    current = await line.claim()
+    asked = await standing(sqlite, 5)
+
+    async with Holding(sqlite) as holding:
+        before = asyncio.create_task(line.accept("c1"))
+        failing = asyncio.create_task(line.commit(late, "late"))
+        await holding.let_go()
+        with pytest.raises(LostLease):
+            await failing
+        await before
+
+    (claim,) = await asked
+    assert (claim.conversation, claim.attempt) == ("c1", 1)
+    await line.commit(current)
+    await line.commit(claim, "hello")
+    assert await line.taken() == ["hello"]
+
+
+async def test_what_was_given_is_claimed_again_after_a_crash_and_counted(line: "Line", sqlite: SqliteStore) -> None:
+    asked = await standing(sqlite, 5)
+    await line.accept("c1")
+    await asked
+
+    await line.crash()
+
+    assert (await line.claim()).attempt == 2
+
+
+async def test_a_settlement_waits_for_company_only_where_others_are_under_way(
+    line: "Line", sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "COMPANY", 60)
+    for name in ("c1", "c2"):
+        await line.answer(name, "hello")
+    first, second = await sqlite.take(2)
+
+    settling = asyncio.create_task(line.settle(first))
+    done, _ = await asyncio.wait({settling}, timeout=0.05)
+    assert not done
+    await line.accept("c3")
+    await settling  # it came with that
+    await line.commit(await line.claim())
+
+    await line.settle(second)  # it is alone, and waits for nobody
 
 
 async def test_a_full_disk_is_away_and_the_store_works_again_afterwards(line: "Line", sqlite: SqliteStore) -> None:
