@@ -66,6 +66,8 @@ class Plugin:
         self.title = title
         self.settings = settings
         self.routes: list[Route] = []
+        self.names: frozenset[str] = frozenset()
+        """The names of its handlers."""
         self.life: Lifespan | None = None
 
     def on(self, admits: Filter, *, title: str = "") -> Callable[[H], H]:
@@ -141,6 +143,7 @@ class Plugin:
             if self.handler(name) not in {None, handler}:
                 raise PluginError(f"{self.name} has two handlers named {name}")
             self.routes.append(Route(name=name, handler=handler, admits=admits, arguments=arguments, title=title))
+            self.names |= {name}
             return handler
 
         return register
@@ -182,6 +185,16 @@ def parameters(handler: Handler) -> tuple[inspect.Parameter, ...]:
     return tuple(inspect.signature(handler).parameters.values())[1:]
 
 
+def missing(handler: Handler, bound: Mapping[str, Any]) -> list[str]:
+    """Name the parameters that a handler needs and does not have yet."""
+    return [name for name in _needed(handler) if name not in bound]
+
+
+@functools.lru_cache(maxsize=4096)
+def _needed(handler: Handler) -> tuple[str, ...]:
+    return tuple(parameter.name for parameter in parameters(handler) if parameter.default is parameter.empty)
+
+
 def bind(handler: Handler, words: str) -> dict[str, Any]:
     """Spread words over a handler's parameters; raises `BadArguments` when one is missing or no number."""
     wanted = parameters(handler)
@@ -189,9 +202,8 @@ def bind(handler: Handler, words: str) -> dict[str, Any]:
     bound = {
         parameter.name: convert(parameter, piece) for parameter, piece in zip(wanted, pieces, strict=False) if piece
     }
-    missing = [p.name for p in wanted if p.default is p.empty and p.name not in bound]
-    if missing:
-        raise BadArguments(f"Please add: {', '.join(missing)}")
+    if absent := missing(handler, bound):
+        raise BadArguments(f"Please add: {', '.join(absent)}")
     return bound
 
 

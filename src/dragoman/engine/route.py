@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from dragoman.engine.plugin import UNHANDLED, Handler, Loaded, action_value, convert, parameters
+from dragoman.engine.plugin import UNHANDLED, Handler, Loaded, action_value, convert, missing, parameters
 from dragoman.engine.turn import TIMER, Calling, Mark, Turn
 from dragoman.errors import BadArguments, PluginError
 from dragoman.model import Event
@@ -108,10 +108,9 @@ def routes(event: Event, plugins: Sequence[Loaded]) -> Iterator[tuple[Loaded, st
 async def _call(turn: Turn, loaded: Loaded, handler: Handler, bound: dict[str, Any]) -> bool:
     """Run a handler; one that declines leaves no trace, and False is returned."""
     turn.plugin, turn.settings, turn.resource = loaded.name, loaded.settings, loaded.resource
-    turn.handlers = frozenset(route.name for route in loaded.plugin.routes)
-    missing = [p.name for p in parameters(handler) if p.default is p.empty and p.name not in bound]
-    if missing:
-        raise PluginError(f"{loaded.name} gives {', '.join(missing)} no default, and nothing fills it")
+    turn.handlers = loaded.plugin.names
+    if absent := missing(handler, bound):
+        raise PluginError(f"{loaded.name} gives {', '.join(absent)} no default, and nothing fills it")
     mark = Mark.of(turn)
     if await handler(turn, **bound) is UNHANDLED:
         mark.restore(turn)

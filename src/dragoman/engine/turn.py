@@ -1,6 +1,5 @@
 """A turn: one event handled. Handlers add effects to it; they are committed all together or not at all."""
 
-import dataclasses
 import datetime as dt
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -199,8 +198,8 @@ class Turn:
     ) -> None:
         """Say something in the conversation: CommonMark, with buttons (a text is its own value) and attachments."""
         if isinstance(message, str):
-            message = Message(text=message, reply_to=reply_to)
-        extra = tuple(button if isinstance(button, Button) else Button(text=button, value=button) for button in buttons)
+            message = Message(text=message)
+        extra = [button if isinstance(button, Button) else Button(text=button, value=button) for button in buttons]
         whole = Message(
             text=message.text,
             attachments=(*message.attachments, *attachments),
@@ -375,8 +374,7 @@ def _readable(timer: Timer) -> Timer:
     return timer
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Mark:
+class Mark(Value):
     """Where a turn stood before a handler ran, to undo what a handler that declined had added."""
 
     state: dict[str, Any]

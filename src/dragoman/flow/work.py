@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +24,20 @@ from dragoman.errors import (
 from dragoman.flow import pressure, retry
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context, freed
-from dragoman.model import Answer, Attachment, Cancel, Event, Line, Media, Remember, Say, Schedule, Timer
+from dragoman.model import (
+    Action,
+    Answer,
+    Attachment,
+    Cancel,
+    Effect,
+    Event,
+    Line,
+    Media,
+    Remember,
+    Say,
+    Schedule,
+    Timer,
+)
 from dragoman.store.base import Claim, Done, Handled, InDoubt, Memory, Outgoing, Stored
 from dragoman.wire import Exchange, Http, Response
 
@@ -45,6 +58,7 @@ log = telemetry.logger("work")
 
 async def work(context: Context) -> None:
     """Run turns until told to stop; then finish those that run."""
+    loop = asyncio.get_running_loop()
     running: set[asyncio.Task[None]] = set()
     delay = pressure.Delay()
     try:
@@ -56,7 +70,7 @@ async def work(context: Context) -> None:
             claims = await _claim(context, free)
             delay = _observed(context, delay, claims)
             for claim in claims:
-                task = asyncio.create_task(_guarded(context, claim, delay.hurried_since))
+                task = loop.create_task(_guarded(context, claim, delay.hurried_since))
                 running.add(task)
                 task.add_done_callback(running.discard)
     finally:
@@ -210,17 +224,18 @@ class _Watch:
     def __init__(self, context: Context, claim: Claim) -> None:
         self._context = context
         self._claim = claim
-        self._loop = asyncio.get_running_loop()
-        self._until = self._loop.time() + context.limits.turn_seconds
         self._why: Exception | None = None
         self._renewal: asyncio.Task[None] | None = None
 
     def __enter__(self) -> None:
-        self._turn = asyncio.current_task()
-        self._ring()
+        self._loop = loop = asyncio.get_running_loop()
+        self._turn = asyncio.current_task(loop)
+        now = loop.time()
+        self._until = now + self._context.limits.turn_seconds
+        self._ring(now)
 
-    def _ring(self) -> None:
-        self._timer = self._loop.call_at(min(self._loop.time() + RENEW, self._until), self._look)
+    def _ring(self, now: float) -> None:
+        self._timer = self._loop.call_later(min(RENEW, self._until - now), self._look)
 
     def _look(self) -> None:
         if self._loop.time() >= self._until:
@@ -235,7 +250,7 @@ class _Watch:
             return
         self._timer.cancel()
         if ours:
-            self._ring()
+            self._ring(self._loop.time())
         else:
             self._end(LostLease(self._claim.conversation))
 
@@ -281,8 +296,8 @@ def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: 
         state=state,
         outgoing=outgoing,
         memories=tuple(memories),
-        timers=tuple(timer for timer in timers.values() if timer is not None),
-        cancelled=tuple(name for name, timer in timers.items() if timer is None),
+        timers=tuple([timer for timer in timers.values() if timer is not None]),
+        cancelled=tuple([name for name, timer in timers.items() if timer is None]),
         received_at=stored.received_at,
         routed_at=began,
         responded_at=ended,
@@ -311,28 +326,29 @@ def _hold(stored: Stored, now: float) -> float:
     return min(hold, max(0.0, stored.received_at + hold - now))
 
 
-def _outgoing(stored: Stored, turn: Turn, account: Account, ended: float) -> Iterator[Outgoing]:
+def _outgoing(stored: Stored, turn: Turn, account: Account, ended: float) -> list[Outgoing]:
     """Turn effects into deliveries, each with the key `turn:effect:chunk`; what a platform cannot do is left out."""
-    able, adapter, hold = account.adapter.capabilities, account.adapter, _hold(stored, ended)
+    window, hold, outgoing = account.adapter.capabilities.idempotent_send, _hold(stored, ended), []
     for number, effect in enumerate(_with_answer(stored.event, turn)):
-        if isinstance(effect, Remember | Schedule | Cancel):
-            continue
-        if not isinstance(effect, Say) and type(effect).__name__.lower() not in able.actions:
-            log.debug("action.left_out", message=stored.id, action=type(effect).__name__)
-            continue
-        pieces = adapter.split(effect.message) if isinstance(effect, Say) else ()
-        actions = [Say(message=piece) for piece in pieces] if isinstance(effect, Say) else [effect]
-        for chunk, action in enumerate(actions):
-            yield Outgoing(
-                key=f"{stored.turn}:{number}:{chunk}",
-                action=action,
-                address=stored.event.address,
-                window=able.idempotent_send,
-                hold=hold,
-            )
+        for chunk, action in enumerate(_actions(effect, account, stored)):
+            key, address = f"{stored.turn}:{number}:{chunk}", stored.event.address
+            outgoing.append(Outgoing(key=key, action=action, address=address, window=window, hold=hold))
+    return outgoing
 
 
-def _with_answer(event: Event, turn: Turn) -> list[Any]:
+def _actions(effect: Effect, account: Account, stored: Stored) -> Sequence[Action]:
+    """Return what an effect asks of the platform: a long text is said in pieces."""
+    if isinstance(effect, Say):
+        return [Say(message=piece) for piece in account.adapter.split(effect.message)]
+    if isinstance(effect, Remember | Schedule | Cancel):
+        return ()
+    if type(effect).__name__.lower() not in account.adapter.capabilities.actions:
+        log.debug("action.left_out", message=stored.id, action=type(effect).__name__)
+        return ()
+    return (effect,)
+
+
+def _with_answer(event: Event, turn: Turn) -> list[Effect]:
     """Return a turn's effects, with an answer to the pressed button if no handler gave one."""
     interaction = event.value.get("interaction_id") if event.kind == "action" else None
     if not interaction or any(isinstance(effect, Answer) for effect in turn.effects):

@@ -196,6 +196,8 @@ class Slack(Adapter):
     def split(self, message: Message) -> tuple[Message, ...]:
         """Cut a message to size; files and buttons never share one, because Slack sends them separately."""
         pieces = super().split(linked(message))
+        if not (message.attachments and message.buttons):
+            return pieces
         return tuple(part for piece in pieces for part in _apart(piece))
 
     @functools.cached_property
