@@ -65,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stray = 0
         if self._until is not None:
             self._until = self.loop.time() + HEADER_SECONDS
-        super().on_message_begin()
+        self._begin()
 
     def on_body(self, body: bytes) -> None:
         """Count anew behind a piece of a body: what may follow the last one are trailers."""
@@ -124,6 +124,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Take a request with a body as if no socket were asked for: as a socket it would never be answered."""
         bodies = {b"content-length": b"0", b"transfer-encoding": b""}
         return super()._should_upgrade() and all(bodies.get(name, value) == value for name, value in self.headers)
+
+    def _begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
 
     def _serve_next(self) -> None:
         """Serve the request whose headers are complete, or let it wait for its turn."""
@@ -185,10 +189,18 @@ class HookProtocol(BoundedProtocol):
         elif visit.response_complete:  # it was refused, and what was still to come of it has come
             self._rest(self.timeout_keep_alive)
 
+    def _begin(self) -> None:
+        """Begin a request; what uvicorn keeps for a page is made when it is known to be one."""
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+
     def _serve_next(self) -> None:
         """Serve a hook by ourselves, and let uvicorn serve all else; either waits for its turn."""
         self._reading = visit = self._visit()
         if visit is None:
+            url, headers, expects = self.url, self.headers, self.expect_100_continue
+            super()._begin()
+            self.url, self.expect_100_continue = url, expects
+            self.headers += headers
             super()._serve_next()
             return
         before, self.cycle = self.cycle, cast("RequestResponseCycle", visit)
