@@ -6,7 +6,6 @@ our own callers (a passive account) get a 422. Store away: 503, the platform ret
 """
 
 import asyncio
-import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -20,7 +19,7 @@ from dragoman.flow import pressure
 from dragoman.flow.account import Account
 from dragoman.flow.context import Context
 from dragoman.flow.deliver import settle
-from dragoman.model import Delivery, Event, Message, Say
+from dragoman.model import Delivery, Event, Message, Say, Value
 from dragoman.store.base import Accepted, Parked, Settled, Surplus, Times
 from dragoman.wire import Http, Response, json_response
 
@@ -32,8 +31,7 @@ LOOK_AGAIN: Final = 0.1
 log = telemetry.logger("receive")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Answer:
+class Answer(Value):
     """What to write to the caller, and the deliveries that are settled by writing it."""
 
     response: Response

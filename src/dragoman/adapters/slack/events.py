@@ -44,9 +44,8 @@ def _callback(origin: Origin, envelope: Envelope) -> Receipt:
 
 def _surrounded(origin: Origin, envelope: Envelope) -> Origin:
     """Add the envelope's facts; it names our bot too, for an account that does not know it yet."""
-    bots = (each.user_id for each in envelope.authorizations or () if each.is_bot and each.user_id)
     origin = origin.entered(envelope.team_id or "", _installation(envelope))
-    me = origin.me if origin.me.id else msgspec.structs.replace(origin.me, id=next(bots, ""))
+    me = origin.me if origin.me.id else msgspec.structs.replace(origin.me, id=_bot(envelope))
     return msgspec.structs.replace(
         origin,
         me=me,
@@ -54,6 +53,12 @@ def _surrounded(origin: Origin, envelope: Envelope) -> Origin:
         event_id=envelope.event_id or "",
         event_time=envelope.event_time or 0.0,
     )
+
+
+def _bot(envelope: Envelope) -> str:
+    """Name our bot, as the authorisations have it."""
+    bots = (each.user_id for each in envelope.authorizations or () if each.is_bot and each.user_id)
+    return next(bots, "")
 
 
 def _installation(envelope: Envelope) -> str:
