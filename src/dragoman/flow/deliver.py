@@ -22,12 +22,15 @@ ROOM: Final = 12.0
 """Seconds of its lease that a request must have left when it starts: more than its own deadline."""
 STOP: Final = 10.0
 """Seconds that deliveries under way get when the service stops."""
+OUTCOMES: Final[dict[type, str]] = {Settled: "sent", Parked: "parked", Pause: "paused"}
+"""What a decision is called in metrics and traces; any other is a retry."""
 
 log = telemetry.logger("deliver")
 
 
 async def deliver(context: Context) -> None:
     """Deliver until told to stop; then let what is under way end."""
+    loop = asyncio.get_running_loop()
     running: set[asyncio.Task[None]] = set()
     busy: Collection[str] = ()
 
@@ -47,7 +50,7 @@ async def deliver(context: Context) -> None:
         for delivery in await _take(context, room, busy):
             sending = Sending(account=delivery.address.account, until=delivery.until)
             context.sending[delivery.id] = sending
-            task = asyncio.create_task(_guarded(context, delivery, sending))
+            task = loop.create_task(_guarded(context, delivery, sending))
             running.add(task)
             task.add_done_callback(ended)
     if running:
@@ -156,7 +159,7 @@ async def _perform(context: Context, account: Account, delivery: Delivery, sendi
 
 def _report(context: Context, account: Account, delivery: Delivery, decision: Decision, began: float) -> None:
     ended = context.clock()
-    outcome = {Settled: "sent", Parked: "parked", Pause: "paused"}.get(type(decision), "retry")
+    outcome = OUTCOMES.get(type(decision), "retry")
     platform = account.platform
     telemetry.deliveries.labels(platform, outcome).inc()
     telemetry.stage_seconds.labels("deliver", platform).observe(max(0.0, ended - began))

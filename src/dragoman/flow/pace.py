@@ -6,7 +6,7 @@ else in the store.
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from dragoman.adapter import Rate
 from dragoman.model import Delivery
@@ -72,19 +72,23 @@ class Pacer:
         if slot is not None and slot <= now <= slot + LATE:
             return 0.0
         counted = [(rate, self._taken(delivery, rate, now)) for rate in rates if rate.per != "method"]
-        slot = max((self._free(rate, taken, now) for rate, taken in counted), default=now)
+        slot = max([now, *[self._free(rate, taken, now) for rate, taken in counted]])
         for _, taken in counted:
             taken.append(slot)
         if slot > now:
             self._reserved[delivery.id] = slot
-        self._forget()
+            _forget(self._reserved)
         return slot - now
 
     def _taken(self, delivery: Delivery, rate: Rate, now: float) -> deque[float]:
         """Return the slots of a rate's window that are taken, oldest first."""
         key = _key(delivery, rate)
-        taken = self._slots.setdefault(key, deque())
-        self._slots.move_to_end(key)
+        taken = self._slots.get(key)
+        if taken is None:
+            taken = self._slots[key] = deque()
+            _forget(self._slots)
+        else:
+            self._slots.move_to_end(key)
         while taken and taken[0] <= now - rate.seconds:
             taken.popleft()
         return taken
@@ -94,17 +98,19 @@ class Pacer:
         """Return the first moment at which one more fits."""
         return max(now, taken[-rate.count] + rate.seconds) if len(taken) >= rate.count else now
 
-    def _forget(self) -> None:
-        for remembered in (self._slots, self._reserved):
-            while len(remembered) > REMEMBERED:
-                remembered.popitem(last=False)
+
+def _forget(remembered: OrderedDict[Any, Any]) -> None:
+    """Forget what was idle longest, where more is remembered than should be."""
+    if len(remembered) > REMEMBERED:
+        remembered.popitem(last=False)
 
 
 def _key(delivery: Delivery, rate: Rate) -> Key:
     """Name what a rate counts for a delivery."""
     address = delivery.address
-    place = (address.workspace, address.channel) if rate.per == "chat" else ()
-    return (address.account, *place, rate.count, rate.seconds)
+    if rate.per == "chat":
+        return (address.account, address.workspace, address.channel, rate.count, rate.seconds)
+    return (address.account, rate.count, rate.seconds)
 
 
 def _name(delivery: Delivery, rate: Rate) -> str:

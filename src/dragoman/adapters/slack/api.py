@@ -4,6 +4,7 @@ Source: docs.slack.dev, "Using the Slack Web API", "Web API errors", "Rate limit
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -76,7 +77,7 @@ class Api:
     base: str
     workspace: str = ""
 
-    @property
+    @functools.cached_property
     def bot(self) -> Credential:
         """Name the bot's token."""
         return Credential(name=BOT, workspace=self.workspace)

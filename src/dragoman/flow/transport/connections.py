@@ -60,10 +60,10 @@ class Connections:
         else:
             await self._places.acquire()  # at once
         try:
-            connection = self._kept(plain.origin) or await self._connected(plain.origin, connected_by)
+            connection = self._kept(plain.origin, loop.time()) or await self._connected(plain.origin, connected_by)
             rest = now + seconds - loop.time()
             answer = await connection.ask(plain.content, rest, bodiless=plain.method == "HEAD")
-            self._keep(plain.origin, connection)
+            self._keep(plain.origin, connection, loop)
         except Dropped:
             if not again or plain.method not in REPEATABLE:
                 raise
@@ -84,10 +84,10 @@ class Connections:
         except TimeoutError as error:
             raise NoAnswer("cannot connect: too many requests are under way", sent=False) from error
 
-    def _kept(self, origin: Origin) -> Connection | None:
+    def _kept(self, origin: Origin, now: float) -> Connection | None:
         """Take the connection that was used last, unless it has been idle for too long."""
         idle = self._idle.get(origin)
-        oldest = asyncio.get_running_loop().time() - KEEP_ALIVE
+        oldest = now - KEEP_ALIVE
         while idle:
             connection = idle.pop()
             if connection.since >= oldest and connection.ready():
@@ -95,11 +95,10 @@ class Connections:
             connection.abort()
         return None
 
-    def _keep(self, origin: Origin, connection: Connection) -> None:
+    def _keep(self, origin: Origin, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         """Keep a connection that can be used again, and see to its end."""
         if not connection.ready():
             return
-        loop = asyncio.get_running_loop()
         connection.since = loop.time()
         self._idle.setdefault(origin, []).append(connection)
         if self._sweeping is None:
