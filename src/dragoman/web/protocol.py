@@ -46,6 +46,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._calm()
         super().connection_lost(exc)
         super()._unset_keepalive_if_required()
+        self._let_go()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to the socket's protocol."""
+        super().handle_websocket_upgrade()
+        self._let_go()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless headers have grown beyond the limit."""
@@ -132,6 +138,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def _serve_next(self) -> None:
         """Serve the request whose headers are complete, or let it wait for its turn."""
         super().on_headers_complete()
+
+    def _let_go(self) -> None:
+        """Forget what knows us, so that we are freed at once: the collector of cycles comes seldom."""
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does
+        self.cycle = None  # type: ignore[assignment]  # as uvicorn begins
+        self.pipeline.clear()
 
     def _calm(self) -> None:
         if self._patience is not None:
@@ -277,6 +289,10 @@ class HookProtocol(BoundedProtocol):
         if visit is not None and visit.account is not None:
             visit.keep_alive = False
             self._refuse(visit, hooks.too_slow(visit.account))
+
+    def _let_go(self) -> None:
+        super()._let_go()
+        self._reading = self._turn = None
 
     def _close(self) -> None:
         self._open = None

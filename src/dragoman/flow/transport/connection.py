@@ -104,6 +104,7 @@ class Connection(asyncio.Protocol):
         reason = f"no answer: {type(exc).__name__ if exc else 'the connection was closed'}"
         self._fail(NoAnswer(reason, sent=True) if self._status else Dropped(reason, sent=True))
         self.lost.set_result(None)
+        del self._parser  # it knows us: only the collector of cycles, which comes seldom, would free us both
 
     def on_message_begin(self) -> None:
         """Close the connection if this is one answer too many (the parser calls this and what follows)."""
