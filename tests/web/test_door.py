@@ -63,6 +63,8 @@ class Wire:
 
     def __init__(self, site: "Site", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._site, self._reader, self._writer = site, reader, writer
+        self.address: tuple[str, int] = writer.get_extra_info("sockname")
+        """By which the service knows the connection."""
 
     async def send(self, *pieces: bytes) -> None:
         """Write pieces, each when the service has read the one before."""

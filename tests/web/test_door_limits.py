@@ -1,17 +1,18 @@
 """What a caller may not do to the door: fill its memory, or stay without asking for anything."""
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
-from tests.web.test_door import ACCOUNTS, Wire, bare, connected
+from tests.web.test_door import ACCOUNTS, GATED, Wire, bare, connected, message, until_held
 from uvicorn.server import ServerState
 
 from dragoman.web import hooks, protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from tests.web.conftest import Start
 
@@ -100,3 +101,58 @@ async def test_of_a_caller_that_asks_faster_than_it_is_answered_one_reading_wait
     server.close()
 
     assert max(waiting) <= 2**18 // 18 + 1
+
+
+@pytest.fixture
+def uncollected() -> "Iterator[None]":
+    """Leave the collector of cycles out: what has gone has gone without it."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def left_of(wire: Wire) -> bool:
+    """Tell whether the service still has anything of a connection."""
+    return any(type(each) is protocol.HookProtocol and each.client == wire.address for each in gc.get_objects())
+
+
+LAST_WORDS = {
+    "nothing": b"",
+    "a hook": message("a"),
+    "several": message("a") + bare("/health/live") + message("b"),
+    "a page": bare("/health/live"),
+    "a hook that is refused": bare("/hooks/nobody"),
+    "half a hook": message("a")[:-1],
+    "a socket": bare("/chat/socket", "GET", *UPGRADE),
+    "no HTTP": b"hello\r\n\r\n",
+}
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("said", LAST_WORDS.values(), ids=list(LAST_WORDS))
+async def test_of_a_closed_connection_nothing_is_left(start: "Start", said: bytes) -> None:
+    async with start(ACCOUNTS, plugin=GATED) as site:
+        async with connected(site) as wire:
+            await wire.send(b"")
+            assert left_of(wire)
+            await wire.send(said)
+
+        async def gone() -> bool:
+            return not left_of(wire)
+
+        await site.until(gone)
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_of_a_caller_who_left_nothing_is_left_when_its_turn_is_over(start: "Start") -> None:
+    async with start(ACCOUNTS, plugin=GATED) as site:
+        async with connected(site) as wire:
+            await wire.send(message("hold") + bare("/health/live") + message("behind"))
+            await until_held(site)
+        site.open_gate()
+
+        async def gone() -> bool:
+            return not left_of(wire)
+
+        await site.until(gone)

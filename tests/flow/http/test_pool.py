@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import socket
 import time
@@ -261,6 +262,31 @@ async def test_a_body_that_a_reset_cuts_is_none_even_where_only_the_end_tells_it
 
     with pytest.raises(NoAnswer, match="ConnectionResetError"):
         await asked
+
+
+async def all_said(talk: Talk) -> None:
+    await talk.request()
+    talk.say(LAST["that closes"][0])
+
+
+@pytest.mark.parametrize("act", [all_said, hang_up, reset, in_the_body, silent])
+async def test_of_a_closed_connection_nothing_is_left_to_the_collector_of_cycles(
+    transport: HttpTransport, act: Act
+) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with serving(act) as server:
+            for _ in range(3):
+                with contextlib.suppress(NoAnswer):
+                    await transport.carry(post(server, timeout=0.1 if act is silent else PATIENCE))
+            async with asyncio.timeout(PATIENCE):
+                while any(type(each) is Connection for each in gc.get_objects()):
+                    await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
+
+    assert server.connections == 3
 
 
 async def test_what_nobody_listens_to_was_not_sent(transport: HttpTransport) -> None:

@@ -74,6 +74,7 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             late.cancel()
+            del waiter  # its failure knows this frame
 
     def abort(self) -> None:
         """Close it at once."""
