@@ -5,6 +5,7 @@ import dataclasses
 import statistics
 import urllib.request
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from benchmarks.compare import database, oracle, processes
@@ -22,6 +23,8 @@ class Look:
 
     memory: float
     """Megabytes."""
+    stored: float
+    """Megabytes of the file and its log; 0 on PostgreSQL."""
     waiting: float
     """Messages and deliveries that waited."""
 
@@ -41,8 +44,14 @@ async def _watch(bout: Bout, seconds: float) -> list[Look]:
     for _ in range(int(seconds / EVERY)):
         await asyncio.sleep(EVERY)
         waiting = await asyncio.to_thread(_waiting, bout.port)
-        looks.append(Look(memory=processes.resident_bytes(bout.pids) / 1e6, waiting=waiting))
+        memory, stored = processes.resident_bytes(bout.pids), _stored(bout)
+        looks.append(Look(memory=memory / 1e6, stored=stored / 1e6, waiting=waiting))
     return looks
+
+
+def _stored(bout: Bout) -> int:
+    """Return the bytes of the store's files: they grow by what is kept, which is no memory of the process."""
+    return sum(file.stat().st_size for file in Path(f"/proc/{bout.pids[0]}/cwd").glob("dragoman.db*"))
 
 
 def _waiting(port: int) -> float:
@@ -59,6 +68,7 @@ def _words(bout: Bout, rate: int, seconds: int, looks: Sequence[Look]) -> list[s
     times = oracle.latencies(bout.load.order)
     messages = bout.load.messages.values()
     memory = [statistics.mean(look.memory for look in some) for some in (first, last)]
+    stored = [statistics.mean(look.stored for look in some) for some in (first, last)]
     waiting = [statistics.mean(look.waiting for look in some) for some in (first, last)]
     return [
         (
@@ -66,7 +76,11 @@ def _words(bout: Bout, rate: int, seconds: int, looks: Sequence[Look]) -> list[s
             f"{oracle.duplicates(messages)} twice, {oracle.inversions(bout.load.order)} out of order"
         ),
         f"p50 {oracle.quantile(times, 0.5) * 1000:.1f} ms, p99 {oracle.quantile(times, 0.99) * 1000:.1f} ms",
-        f"memory {memory[0]:.1f} MB in the second tenth, {memory[1]:.1f} MB in the last",
+        (
+            f"memory {memory[0]:.1f} MB in the second tenth, {memory[1]:.1f} MB in the last, "
+            f"{max(look.memory for look in looks):.1f} MB at most"
+            + (f"; on the disk, where messages are kept, {stored[0]:.0f} and {stored[1]:.0f} MB" if stored[1] else "")
+        ),
         (
             f"waiting {waiting[0]:.1f} in the second tenth, {waiting[1]:.1f} in the last, "
             f"{max(look.waiting for look in looks):.0f} at most"

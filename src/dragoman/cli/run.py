@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 YOUNG: Final = 20_000
-"""Objects that are made before the collector of cycles looks at the young ones: a message makes some hundreds."""
+"""Objects that came and did not go before the collector of cycles looks at the young ones: a message's go with it."""
 HELD = """Dragoman is held: it takes nothing in and sends nothing. Stop it with Ctrl-C.
 
   Health     http://{address}/health/live
@@ -62,7 +62,7 @@ def run(
         sys.stdout.write(HELD.format(address=address) if held else greeting(installation, house, address))
         sys.stdout.flush()
         gc.freeze()  # what was loaded stays: nobody need look at it again
-        gc.set_threshold(YOUNG, 50, 100)
+        gc.set_threshold(YOUNG)
 
     async def run_to_the_end() -> None:
         await service.run(installation, announce=announce, roles=roles, held=held)
