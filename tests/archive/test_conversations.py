@@ -8,6 +8,7 @@ import pytest
 
 from dragoman import ConversationStorage, Event, config
 from dragoman.archive import file
+from dragoman.archive import storage as storing
 from dragoman.archive.bucket import Bucket
 from dragoman.archive.conversations import folder, user_of
 from dragoman.errors import ArchiveAway, ArchiveDamaged, ConfigError
@@ -71,6 +72,20 @@ async def test_another_process_goes_on_where_the_last_one_stopped(storage: Conve
     assert await storage.verify("u") == []
     newest = await storage.read((await storage.files("u"))[-1])
     assert newest.previous == file.base((await storage.files("u"))[0])
+
+
+async def test_of_many_users_only_the_last_are_remembered_and_every_chain_goes_on(
+    storage: ConversationStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storing, "REMEMBERED", 2)
+    users = [f"u{number}" for number in range(4)]
+    for text in ("one", "two"):
+        for user in users:
+            await storage.save_conversation(user, [{"content": text}])
+
+    assert [len(await storage.files(user)) for user in users] == [2] * 4
+    assert [await storage.verify(user) for user in users] == [[]] * 4
+    assert (list(storage._heads), len(storage._locks)) == (users[-2:], 0)
 
 
 async def test_two_that_write_at_once_lose_nothing(storage: ConversationStorage) -> None:

@@ -6,6 +6,7 @@ found. Lost without a trace is only the newest, unless somebody remembers it (`h
 
 import asyncio
 import time
+import weakref
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,8 @@ from dragoman.model import Event, Secret
 
 AT_ONCE: Final = 8
 """Requests that are under way at the same time."""
+REMEMBERED: Final = 10_000
+"""Users whose newest file is remembered; that of others is looked for before the next one is written."""
 
 
 class ConversationStorage:
@@ -68,8 +71,9 @@ class ConversationStorage:
             raise ConfigError(where, "archive.key", f"must have {LEAST} characters or more")
         self.bucket = Bucket.open(settings, base, where, "archive")
         self._seal = Seal(settings.key, "archive", compress=settings.compress)
-        self._heads: dict[str, Head | None] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._heads: dict[str, Head] = {}
+        """Those that were written last stand last."""
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def save_conversation(self, user_id: str, messages: Iterable[Event | Mapping[str, Any]]) -> str:
         """Keep messages (events, or dictionaries in the common form) in a new file; returns its path.
@@ -80,11 +84,12 @@ class ConversationStorage:
         if not user_id or not records:
             raise ValueError("a conversation has a user and at least one message")
         async with self._locks.setdefault(user_id, asyncio.Lock()):
-            if user_id not in self._heads:
-                self._heads[user_id] = await self._newest(user_id)
-            made = file.make(user_id, records, self._heads[user_id], time.time())
+            newest = self._heads.pop(user_id, None) or await self._newest(user_id)
+            made = file.make(user_id, records, newest, time.time())
             path = await self.write(made)
             self._heads[user_id] = made.head
+            if len(self._heads) > REMEMBERED:
+                del self._heads[next(iter(self._heads))]
             return path
 
     async def write(self, made: File) -> str:
