@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import statistics
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -63,26 +63,22 @@ def _waiting(port: int) -> float:
 
 
 def _words(bout: Bout, rate: int, seconds: int, looks: Sequence[Look]) -> list[str]:
-    tenth = max(1, len(looks) // 10)
-    first, last = looks[tenth : 2 * tenth] or looks, looks[-tenth:]
     times = oracle.latencies(bout.load.order)
     messages = bout.load.messages.values()
-    memory = [statistics.mean(look.memory for look in some) for some in (first, last)]
-    stored = [statistics.mean(look.stored for look in some) for some in (first, last)]
-    waiting = [statistics.mean(look.waiting for look in some) for some in (first, last)]
     return [
         (
             f"{rate} messages a second for {seconds} s, {len(messages)} in all: {oracle.lost(messages)} lost, "
             f"{oracle.duplicates(messages)} twice, {oracle.inversions(bout.load.order)} out of order"
         ),
         f"p50 {oracle.quantile(times, 0.5) * 1000:.1f} ms, p99 {oracle.quantile(times, 0.99) * 1000:.1f} ms",
-        (
-            f"memory {memory[0]:.1f} MB in the second tenth, {memory[1]:.1f} MB in the last, "
-            f"{max(look.memory for look in looks):.1f} MB at most"
-            + (f"; on the disk, where messages are kept, {stored[0]:.0f} and {stored[1]:.0f} MB" if stored[1] else "")
-        ),
-        (
-            f"waiting {waiting[0]:.1f} in the second tenth, {waiting[1]:.1f} in the last, "
-            f"{max(look.waiting for look in looks):.0f} at most"
-        ),
+        "of each tenth of the time:",
+        f"  memory, mean: {tenths([look.memory for look in looks], statistics.mean, '.1f')} MB",
+        f"  waiting, most: {tenths([look.waiting for look in looks], max, '.0f')}",
+        f"  on the disk, where messages are kept, most: {tenths([look.stored for look in looks], max, '.0f')} MB",
     ]
+
+
+def tenths(values: Sequence[float], of: Callable[[Sequence[float]], float], form: str) -> str:
+    """Write a measure of each tenth: what a burst has taken once, and goes no further, is told from what grows."""
+    size = max(1, -(-len(values) // 10))
+    return ", ".join(f"{of(values[begin : begin + size]):{form}}" for begin in range(0, len(values), size))

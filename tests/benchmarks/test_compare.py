@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
-from benchmarks.compare import chart, oracle, profile, regression, report, stub, workload
+from benchmarks.compare import chart, oracle, profile, regression, report, soak, stub, workload
 from benchmarks.compare.load import Load, Phase
 from benchmarks.compare.rounds import Plan
 
@@ -223,6 +223,11 @@ def test_the_recorded_result_can_be_compared_with() -> None:
 
     assert regression.found(recorded, recorded) == []
     assert set(recorded["ratios"]) == {"naive", "slack-bolt"}
+
+
+@pytest.mark.parametrize(("count", "said"), [(20, "1, 3, 5, 7, 9, 11, 13, 15, 17, 19"), (3, "0, 1, 2"), (0, "")])
+def test_a_soak_tells_what_was_most_in_each_tenth(count: int, said: str) -> None:
+    assert soak.tenths([float(number) for number in range(count)], max, ".0f") == said
 
 
 def test_a_sample_belongs_to_the_innermost_stage() -> None:
