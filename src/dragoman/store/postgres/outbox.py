@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 
 from dragoman.model import Delivery
-from dragoman.store.base import SEND_LEASE, Decision, Later, Outgoing, Parked, Pause, Settled
-from dragoman.store.postgres import inbox
+from dragoman.store.base import SEND_LEASE, Decision, Later, Parked, Pause, Settled
 from dragoman.store.postgres.inbox import plain
 from dragoman.store.postgres.pool import Pool, Session, columns
 from dragoman.store.stored import encode, read_action, read_address, read_ids
@@ -82,24 +81,6 @@ def _delivery(row: Any, now: float, *, taken: bool = True) -> Delivery:
         slot=0.0 if slot is None else now + slot,
         until=now + SEND_LEASE if taken else 0.0,
         ids=read_ids(ids),
-    )
-
-
-def rode(ending: inbox.Ending, outgoing: Outgoing, number: int, now: float) -> Delivery:
-    """Return the delivery that a reply became at its commit, as `take` would have read it."""
-    return Delivery(
-        id=number,
-        key=outgoing.key,
-        action=outgoing.action,
-        address=outgoing.address,
-        conversation=ending.claim.conversation,
-        cls=outgoing.cls,
-        attempt=1,
-        fence=1,
-        at=now,
-        received_at=ending.handled.received_at,
-        not_after=now + outgoing.fresh_for,
-        until=now + SEND_LEASE,
     )
 
 

@@ -9,6 +9,7 @@ from dragoman.model import Delivery
 from dragoman.store.postgres import inbox, outbox
 from dragoman.store.postgres.order import Order
 from dragoman.store.postgres.pool import Pool
+from dragoman.store.stored import rode
 
 
 def _now() -> float:
@@ -113,7 +114,7 @@ class Sends:
         try:
             results = await inbox.commit(self._pool, endings, seats, self._owner)
             came = [
-                outbox.rode(ending, seats[ending.claim.conversation], result.rode, now)
+                rode(seats[name := ending.claim.conversation], name, ending.handled, result.rode, now)
                 for ending, result in zip(endings, results, strict=True)
                 if isinstance(result, inbox.Finished) and result.rode is not None
             ]
