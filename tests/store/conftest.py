@@ -257,6 +257,12 @@ def said(deliveries: Sequence[Delivery]) -> list[str]:
 MakeLine = Callable[[Path], Line]
 
 
+@pytest.fixture(autouse=True)
+def nobody_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an asker leave for good when it has been served: by the tests' clock hours may pass until it asks again."""
+    monkeypatch.setattr(sqlite.desk, "STAY", 0.0)
+
+
 @pytest.fixture
 def make_line_on() -> Callable[[str], MakeLine]:
     """Give lines on new stores of a database, by its name; they are not open yet."""

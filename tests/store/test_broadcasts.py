@@ -303,6 +303,17 @@ async def test_a_recipient_that_cannot_be_reached_fails_without_a_delivery(line:
     assert (failed.reason, await line.store.broadcasts.finish()) == ("no such account", [broadcast.id])
 
 
+async def test_a_recipient_for_whom_nothing_is_left_to_say_does_not_stop_the_others(line: "Line") -> None:
+    broadcast = await running(line, "a", "b")
+
+    counts = await line.store.broadcasts.queue(
+        broadcast.id, [Prepared(n=1), prepared(broadcast, recipient("b", n=2, person="acme//b"))]
+    )
+
+    assert counts["queued"] == 2
+    assert await line.taken() == ["to b"]
+
+
 async def test_a_message_in_parts_is_sent_when_all_parts_are(line: "Line") -> None:
     broadcast = await running(line, "a")
     await feed(line, broadcast, 1, "one", "two")

@@ -9,7 +9,7 @@ import msgspec
 
 from dragoman import crypto
 from dragoman.model import Action, Address, Delivery, Event, Line, Message, Say, Timer
-from dragoman.store.base import SEND_LEASE, Handled, Outgoing, Stage, Stored, Trace
+from dragoman.store.base import Handled, Outgoing, Stage, Stored, Trace
 from dragoman.store.broadcasts import Broadcast, Fate, Recipient, Written, keys, parked
 from dragoman.store.timers import Due, Standing
 
@@ -94,7 +94,7 @@ def read_ids(text: str) -> tuple[str, ...]:
     return _ids(text)
 
 
-def rode(outgoing: Outgoing, conversation: str, handled: Handled, number: int, now: float) -> Delivery:
+def rode(outgoing: Outgoing, conversation: str, handled: Handled, number: int, at: float, until: float) -> Delivery:
     """Return the delivery that a turn's action is when it is marked as being sent by the turn's very commit."""
     return Delivery(
         id=number,
@@ -105,10 +105,10 @@ def rode(outgoing: Outgoing, conversation: str, handled: Handled, number: int, n
         cls=outgoing.cls,
         attempt=1,
         fence=1,
-        at=now,
+        at=at,
         received_at=handled.received_at,
-        not_after=now + outgoing.fresh_for,
-        until=now + SEND_LEASE,
+        not_after=at + outgoing.fresh_for,
+        until=until,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from dragoman.errors import StoreAway
 from dragoman.model import Delivery
+from dragoman.store.base import SEND_LEASE
 from dragoman.store.postgres import inbox, outbox
 from dragoman.store.postgres.order import Order
 from dragoman.store.postgres.pool import Pool
@@ -114,7 +115,7 @@ class Sends:
         try:
             results = await inbox.commit(self._pool, endings, seats, self._owner)
             came = [
-                rode(seats[name := ending.claim.conversation], name, ending.handled, result.rode, now)
+                rode(seats[name := ending.claim.conversation], name, ending.handled, result.rode, now, now + SEND_LEASE)
                 for ending, result in zip(endings, results, strict=True)
                 if isinstance(result, inbox.Finished) and result.rode is not None
             ]

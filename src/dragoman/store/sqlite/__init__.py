@@ -1,10 +1,12 @@
 """The line on one SQLite file: write-ahead log, `synchronous=FULL`, one writer, group commit."""
 
 import asyncio
+import contextlib
 import functools
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -12,7 +14,7 @@ from typing import Any, Final, Self
 import apsw
 
 from dragoman.adapter import Receipt
-from dragoman.errors import StoreError
+from dragoman.errors import StoreAway, StoreError
 from dragoman.model import Delivery
 from dragoman.store.base import (
     MOST_PENDING,
@@ -31,13 +33,13 @@ from dragoman.store.disk import Disk
 from dragoman.store.pages import Mark
 from dragoman.store.sqlite import inbox, opening, outbox, restored, upkeep
 from dragoman.store.sqlite.broadcasts import SqliteBroadcasts
-from dragoman.store.sqlite.order import BOTH, DELIVER, WORK, Order
+from dragoman.store.sqlite.desk import Desk, Found
 from dragoman.store.sqlite.pages import Followed, SqlitePages
 from dragoman.store.sqlite.people import SqlitePeople
 from dragoman.store.sqlite.reader import SqliteReader
 from dragoman.store.sqlite.statements import one
 from dragoman.store.sqlite.timers import SqliteTimers
-from dragoman.store.sqlite.writer import Writer
+from dragoman.store.sqlite.writer import BOTH, DELIVER, WORK, Writer
 from dragoman.store.stored import happened_before
 
 LOOK_AGAIN: Final = 1.0
@@ -59,10 +61,15 @@ class SqliteStore:
         self.reader = reader
         self.timers = SqliteTimers(writer, clocks, lambda: self.most_pending, self._came)
         self._writer = writer
+        self._work: Desk[Claim] = Desk(
+            self._look_for_work, clock, lambda event: happened_before(event, self._until), self._note
+        )
+        self._sends: Desk[Delivery] = Desk(self._look_for_sends, clock, lambda account: account in self._sends.busy)
+        writer.desks |= {"work": self._work, "deliver": self._sends}
         self._lock = lock
         self._clock = clock
         self._disk = disk
-        self.broadcasts = SqliteBroadcasts(writer, reader, clocks, functools.partial(writer.wake, "deliver"))
+        self.broadcasts = SqliteBroadcasts(writer, reader, clocks, functools.partial(self.wake, "deliver"))
         self.people = SqlitePeople(writer, reader, clock, self._finish)
         self._finishing: dict[int, set[asyncio.Future[None]]] = {}
         self._suspect = ""
@@ -111,8 +118,17 @@ class SqliteStore:
     async def close(self) -> None:
         """Finish what is queued and let the file go."""
         await self.reader.close()
+        with contextlib.suppress(StoreAway):
+            await self._give_back()
         await self._writer.close(self.pages.close if self.pages else None)
         self._lock.release()
+
+    async def _give_back(self) -> None:
+        """Let what was given and never fetched wait for the next process, uncounted."""
+        await self._writer.dismiss()
+        claims, sends = self._work.fetch(sys.maxsize), self._sends.fetch(sys.maxsize)
+        releasing = [self._writer.run(inbox.release, claim, self._clock()) for claim in claims]
+        await asyncio.gather(*releasing, self._writer.run(outbox.hand_back, sends, self._clock()))
 
     async def accept(
         self,
@@ -126,8 +142,8 @@ class SqliteStore:
         if not receipt.events and not keep:
             return ()
         bound = inbox.Bound(self.most_pending, surplus)
-        desk, now = self._writer.desks["work"], self._clock()
-        accepted = await self._writer.give(WORK, inbox.accept, account, receipt, times, keep or {}, bound, desk, now)
+        desk, now = self._work, self._clock()
+        accepted = await self._writer.run(inbox.accept, account, receipt, times, keep or {}, bound, desk, now)
         new = [item for item, event in zip(accepted, receipt.events, strict=True) if event.wants_turn]
         self._came(sum(not item.duplicate and not item.surplus for item in new))
         return tuple(accepted)
@@ -142,18 +158,17 @@ class SqliteStore:
 
     async def claim(self, limit: int, patience: float = 0.0) -> Sequence[Claim]:
         """Take up to `limit` conversations that have something to do; counts the attempt first."""
+        return await self._writer.ask(self._work, limit, (), patience)
 
-        def look(connection: apsw.Connection, room: int, given: Sequence[Claim]) -> inbox.Claims:
-            return inbox.claim(connection, room, self._until, given, self._clock())
+    def _look_for_work(self, connection: apsw.Connection, limit: int, _: Collection[str]) -> Found:
+        claims = inbox.claim(connection, limit, self._until, self._clock())
+        return Found(things=claims.taken, note=claims if claims.parked or claims.suspect else None)
 
-        order = Order("work", limit, look, lambda event: happened_before(event, self._until))
-        claims = await self._writer.order(order, patience)
+    def _note(self, claims: inbox.Claims) -> None:
+        """Learn which conversation may crash us, and what was parked for that."""
         self._suspect = claims.suspect or self._suspect
         for event in claims.parked:
             self._finish(event)
-        if claims and len(claims.taken) + len(claims.parked) >= limit:
-            self.wake("work")
-        return claims.taken
 
     async def renew(self, claim: Claim) -> bool:
         """Prolong a claim; False when it is no longer ours."""
@@ -166,8 +181,7 @@ class SqliteStore:
 
     async def commit(self, claim: Claim, handled: Handled) -> None:
         """Store state, outbox, memories and timers together and finish the event; raises `LostLease`."""
-        gives = BOTH if handled.outgoing else WORK
-        await self._writer.give(gives, inbox.commit, claim, handled, self._writer.desks, self._clock())
+        await self._writer.run(inbox.commit, claim, handled, self._writer.desks, self._clock())
         self._let_go(claim)
         self._finish(handled.id)
 
@@ -186,7 +200,7 @@ class SqliteStore:
             self.wake("work")
 
     def _finish(self, event: int) -> None:
-        self._waiting = max(0, self._waiting - 1)
+        self._waiting -= 1  # of one that was accepted in this very transaction we may not know yet
         for future in self._finishing.pop(event, ()):
             if not future.done():
                 future.set_result(None)
@@ -201,15 +215,12 @@ class SqliteStore:
 
     async def take(self, limit: int, busy: Collection[str] = (), patience: float = 0.0) -> Sequence[Delivery]:
         """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent."""
-
-        def look(connection: apsw.Connection, room: int, given: Sequence[Delivery]) -> list[Delivery]:
-            return outbox.take(connection, room, busy, given, self._clock())
-
-        taken = await self._writer.order(Order("deliver", limit, look, busy.__contains__), patience)
+        taken = await self._writer.ask(self._sends, limit, busy, patience)
         self._sending.update(delivery.id for delivery in taken)
-        if taken and len(taken) >= limit:
-            self.wake("deliver")
         return taken
+
+    def _look_for_sends(self, connection: apsw.Connection, limit: int, busy: Collection[str]) -> Found:
+        return Found(things=outbox.take(connection, limit, busy, self._clock()))
 
     async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:
         """Record what came of a delivery; the conversation's next one leaves after `pace` seconds.
@@ -320,7 +331,7 @@ class SqliteStore:
 
     def wake(self, wake: Wake) -> None:
         """Say that there may be something to do: who waits for it looks again."""
-        self._writer.wake(wake)
+        self._writer.desks[wake].wake()
 
     def full(self) -> str:
         """Say why no more can be accepted now; empty when it can."""
@@ -330,4 +341,4 @@ class SqliteStore:
 
     def waiting(self) -> int:
         """Tell how many messages wait."""
-        return self._waiting
+        return max(0, self._waiting)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import apsw
 
-from dragoman.model import OPTED_OUT, Message
+from dragoman.model import OPTED_OUT, Delivery, Message
 from dragoman.store.base import Handled
 from dragoman.store.broadcasts import (
     COLLECTED,
@@ -26,7 +26,7 @@ from dragoman.store.broadcasts import (
     untried,
 )
 from dragoman.store.sqlite import outbox
-from dragoman.store.sqlite.order import Desk
+from dragoman.store.sqlite.desk import Desk
 from dragoman.store.sqlite.reader import SqliteReader
 from dragoman.store.sqlite.statements import one, rows, run
 from dragoman.store.sqlite.writer import Writer
@@ -48,6 +48,7 @@ class SqliteBroadcasts:
     ) -> None:
         """`clocks` are the store's steady one and the wall's, by which a broadcast starts."""
         self._change = writer.run
+        self._desks = writer.desks
         self._ask = reader.ask
         self._clock, self._wall = clocks
         self._wake = wake
@@ -88,7 +89,7 @@ class SqliteBroadcasts:
 
     async def queue(self, broadcast: int, prepared: Sequence[Prepared]) -> Mapping[Fate, int]:
         """Put those that still wait into the outbox, unless they have opted out or the broadcast does not run."""
-        counts = await self._change(_queue, broadcast, prepared, self._clock())
+        counts = await self._change(_queue, broadcast, prepared, self._desks["deliver"], self._clock())
         if counts["queued"]:
             self._wake()
         return counts
@@ -195,7 +196,9 @@ def _next(connection: apsw.Connection, broadcast: int, account: str, limit: int)
     ]
 
 
-def _queue(connection: apsw.Connection, broadcast: int, prepared: Sequence[Prepared], now: float) -> Counter[Fate]:
+def _queue(
+    connection: apsw.Connection, broadcast: int, prepared: Sequence[Prepared], desk: Desk[Delivery], now: float
+) -> Counter[Fate]:
     counts = Counter[Fate]()
     if one(connection, "broadcast_state", id=broadcast) != "running":
         return counts
@@ -209,7 +212,7 @@ def _queue(connection: apsw.Connection, broadcast: int, prepared: Sequence[Prepa
         counts[state] += 1
         if state == "queued":
             handled = Handled(id=0, handler="broadcast", state={}, outgoing=item.outgoing)
-            outbox.add(connection, conversation, handled, Desk(), now)  # who wakes the senders lets them look
+            outbox.add(connection, conversation, handled, desk, now)
     return counts
 
 

@@ -1,7 +1,7 @@
 """The inbox's side of the line: accept, claim, commit, retry, park. Each function is one change."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import apsw
 import msgspec
@@ -11,9 +11,9 @@ from dragoman.errors import LostLease
 from dragoman.model import Event
 from dragoman.store.base import Accepted, Claim, Handled, Stored, Surplus, Times, Wake
 from dragoman.store.sqlite import outbox, schedule
-from dragoman.store.sqlite.order import Desk
+from dragoman.store.sqlite.desk import Desk
 from dragoman.store.sqlite.statements import one, rows, run
-from dragoman.store.stored import crowded, encode, obstacle, read_event, read_state, turn_id
+from dragoman.store.stored import crowded, encode, obstacle, read_event, read_state
 
 LEASE: Final = 30.0
 """Seconds that a claim holds without being renewed."""
@@ -35,7 +35,7 @@ def accept(
     times: Times,
     keep: Mapping[str, str],
     bound: Bound,
-    desk: Desk,
+    desk: Desk[Claim],
     now: float,
 ) -> list[Accepted]:
     """Store a receipt's events, each once, and what is to be kept with them."""
@@ -52,9 +52,10 @@ def accept(
 
 
 def accept_event(
-    connection: apsw.Connection, event: Event, receipt: int, times: Times, bound: Bound, desk: Desk, now: float
+    connection: apsw.Connection, event: Event, receipt: int, times: Times, bound: Bound, desk: Desk[Claim], now: float
 ) -> Accepted:
-    """Store one event, once; its conversation is claimed at once if it rests and an order stands for it."""
+    """Store one event, once; its conversation is claimed at once if it rests and somebody stands at the desk."""
+    body = encode(event)
     run(
         connection,
         "add_event",
@@ -63,7 +64,7 @@ def accept_event(
         key=event.key,
         conversation=event.conversation,
         receipt=receipt,
-        event=encode(event),
+        event=body,
         status="waiting" if event.wants_turn else "done",
         received_at=times.received,
         authenticated_at=times.authenticated,
@@ -77,15 +78,18 @@ def accept_event(
     if not event.wants_turn:
         run(connection, "tell_event", id=number, now=now)
         return Accepted(id=number, duplicate=False)
-    if _enqueue(connection, event, number, times, desk, now) > bound.most:
+    # what a turn sees of an event is what its row says, whichever way it comes to it
+    stored = read_event(number, body, times.received) if desk.seat(event) else None
+    if _enqueue(connection, event, number, stored, desk, now) > bound.most:
         return _put_off(connection, event, number, bound, now)
     run(connection, "tell_event", id=number, now=now)
     return Accepted(id=number, duplicate=False)
 
 
-def _enqueue(connection: apsw.Connection, event: Event, number: int, times: Times, desk: Desk, now: float) -> int:
-    """Put an event at the end of its conversation's queue; returns how many wait there."""
-    order = desk.seat(event)
+def _enqueue(
+    connection: apsw.Connection, event: Event, number: int, stored: Stored | None, desk: Desk[Claim], now: float
+) -> int:
+    """Put an event at the end of its conversation's queue; returns how many wait there. With `stored` it has a seat."""
     pending, fence, state = one(
         connection,
         "enqueue",
@@ -93,16 +97,20 @@ def _enqueue(connection: apsw.Connection, event: Event, number: int, times: Time
         account=event.account,
         event=number,
         fence=int(now * 1000),
-        ready_at=now if order is None else now + LEASE,
-        because="" if order is None else "leased",
-        started=order is not None,
+        ready_at=now if stored is None else desk.now + LEASE,
+        because="" if stored is None else "leased",
+        started=stored is not None,
     )
-    if pending == 1 and order is not None:
-        stored = Stored(id=number, turn=turn_id(event), event=event, received_at=times.received)
+    if pending == 1 and stored is not None:
         claimed = Claim(
-            conversation=event.conversation, fence=fence, state=read_state(state), events=(stored,), attempt=1
+            conversation=event.conversation,
+            fence=fence,
+            state=read_state(state),
+            events=(stored,),
+            attempt=1,
+            waited=max(0.0, desk.now - now),
         )
-        order.given.append(claimed)
+        desk.give(claimed)
     elif pending == 1:
         desk.miss()
     return int(pending)
@@ -126,18 +134,13 @@ class Claims(msgspec.Struct):
     parked: list[int]
     suspect: str = ""
 
-    def __bool__(self) -> bool:
-        return bool(self.taken or self.parked)
 
-
-def claim(connection: apsw.Connection, limit: int, until: float, given: Sequence[Claim], now: float) -> Claims:
-    """Take conversations beside those that were given; an event that was in flight at two crashes runs alone.
+def claim(connection: apsw.Connection, limit: int, until: float, now: float) -> Claims:
+    """Take conversations; an event that was in flight at two crashes is taken alone of its kind.
 
     What happened before `until` is set aside: the store was restored from a backup then (0: it was not).
     """
-    claims = Claims([*given], [])
-    if not limit:
-        return claims
+    claims = Claims([], [])
     ready = rows(connection, "suspect", now=now)
     ready += rows(connection, "ready", now=now, limit=limit - len(ready))
     for conversation, state, fence, started, errors, head, ready_at, *found in ready:
@@ -181,7 +184,7 @@ def release(connection: apsw.Connection, claimed: Claim, now: float) -> None:
 
 
 def commit(
-    connection: apsw.Connection, claimed: Claim, handled: Handled, desks: Mapping[Wake, Desk], now: float
+    connection: apsw.Connection, claimed: Claim, handled: Handled, desks: Mapping[Wake, Desk[Any]], now: float
 ) -> None:
     """Finish a turn: state, outbox and memories, guarded by the fence."""
     pending = one(
@@ -205,8 +208,7 @@ def commit(
         routed_at=handled.routed_at,
         responded_at=handled.responded_at,
     )
-    if handled.outgoing:
-        outbox.add(connection, claimed.conversation, handled, desks["deliver"], now)
+    outbox.add(connection, claimed.conversation, handled, desks["deliver"], now)
     for memory in handled.memories:
         run(connection, "set_memory", person=memory.person, key=memory.key, value=encode(memory.value))
     if handled.timers or handled.cancelled:

@@ -8,25 +8,36 @@ import msgspec
 
 from dragoman.model import Delivery
 from dragoman.store.base import SEND_LEASE, Decision, Handled, Later, Outgoing, Parked, Pause, Settled
-from dragoman.store.sqlite.order import Desk
+from dragoman.store.sqlite.desk import Desk
 from dragoman.store.sqlite.statements import one, rows, run
 from dragoman.store.stored import encode, read_action, read_address, read_ids, rode
 
 
-def add(connection: apsw.Connection, conversation: str, handled: Handled, desk: Desk, now: float) -> None:
-    """Add a turn's actions at the end of the conversation's lane; the first is given to an order that stands for it."""
-    account = handled.outgoing[0].address.account
+def add(connection: apsw.Connection, conversation: str, handled: Handled, desk: Desk[Delivery], now: float) -> None:
+    """Add a turn's actions at the end of the conversation's lane; the first is given to who stands at the desk."""
+    if not handled.outgoing:
+        return
+    first, *others = handled.outgoing
+    account = first.address.account
     blocked, paused = one(connection, "lane", conversation=conversation, account=account, now=now)
-    for outgoing in handled.outgoing:
-        order = None
-        if not blocked and not outgoing.hold:
-            order = None if paused else desk.seat(account)
-            if order is None:
-                desk.miss()
-        number = _add(connection, conversation, handled, outgoing, now, blocked=blocked, leaves=order is not None)
-        if order is not None and number:
-            order.given.append(rode(outgoing, conversation, handled, number, now))
-        blocked = True
+    leaves = not blocked and not first.hold
+    seat = leaves and not paused and desk.seat(account) and _is_readable(first)
+    number = _add(connection, conversation, handled, first, now, blocked=blocked, taken_at=desk.now if seat else None)
+    if seat and number:
+        desk.give(rode(first, conversation, handled, number, now, desk.now + SEND_LEASE))
+    elif leaves:
+        desk.miss()
+    for outgoing in others:
+        _add(connection, conversation, handled, outgoing, now, blocked=True)
+
+
+def _is_readable(outgoing: Outgoing) -> bool:
+    """Tell whether an action is what its types say: a plugin made it, and what is not is parked by who looks."""
+    try:
+        read_action(encode(outgoing.action))
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _add(
@@ -37,9 +48,9 @@ def _add(
     now: float,
     *,
     blocked: bool,
-    leaves: bool,
+    taken_at: float | None = None,
 ) -> int:
-    """Add one action; returns its number, 0 where its key is known."""
+    """Add one action, as being sent where it was taken; returns its number, 0 where its key is known."""
     withheld_until = now + outgoing.hold if outgoing.hold else 0.0
     waits = None if blocked else max(now, withheld_until)
     run(
@@ -52,11 +63,11 @@ def _add(
         action=encode(outgoing.action),
         address=encode(outgoing.address),
         **{"class": outgoing.cls},
-        state="sending" if leaves else "pending",
+        state="pending" if taken_at is None else "sending",
         withheld_until=withheld_until,
-        ready_at=now + SEND_LEASE if leaves else waits,
-        attempts=leaves,
-        sending_at=now if leaves else None,
+        ready_at=waits if taken_at is None else taken_at + SEND_LEASE,
+        attempts=taken_at is not None,
+        sending_at=taken_at,
         window=outgoing.window,
         sure_until=now + outgoing.sure_for,
         not_after=now + outgoing.fresh_for,
@@ -85,16 +96,12 @@ def _delivery(row: tuple[Any, ...], now: float, *, taken: bool) -> Delivery:
     )
 
 
-def take(
-    connection: apsw.Connection, limit: int, busy: Collection[str], given: Sequence[Delivery], now: float
-) -> list[Delivery]:
-    """Mark deliveries as being sent, at most one of a conversation and none of a busy account, beside those given."""
-    if not limit:
-        return [*given]
+def take(connection: apsw.Connection, limit: int, busy: Collection[str], now: float) -> list[Delivery]:
+    """Mark deliveries as being sent, at most one of a conversation and none of a busy account, and return them."""
     until = now + SEND_LEASE
     taken = sorted(rows(connection, "take", now=now, until=until, limit=limit, busy=encode(list(busy))))
     read = [_readable(connection, row, now) for row in taken]
-    return [*given, *(delivery for delivery in read if delivery is not None)]
+    return [delivery for delivery in read if delivery is not None]
 
 
 def _readable(connection: apsw.Connection, row: tuple[Any, ...], now: float) -> Delivery | None:

@@ -6,9 +6,9 @@ from typing import Any
 import apsw
 
 from dragoman.model import Event, Timer
-from dragoman.store.base import Times
+from dragoman.store.base import Claim, Times
 from dragoman.store.sqlite import inbox, schedule
-from dragoman.store.sqlite.order import WORK, Desk
+from dragoman.store.sqlite.desk import Desk
 from dragoman.store.sqlite.statements import one, rows, run
 from dragoman.store.sqlite.writer import Writer
 from dragoman.store.stored import due, read_timer, standings
@@ -42,7 +42,7 @@ class SqliteTimers:
     async def fire(self, firings: Sequence[Firing]) -> Collection[str]:
         """Move timers on and accept their events; returns the names of those that no other has moved on before."""
         bound = inbox.Bound(self._most_pending() * ROOM, "park")
-        moved, came = await self._writer.give(WORK, _fire, firings, bound, self._writer.desks["work"], self._clock())
+        moved, came = await self._writer.run(_fire, firings, bound, self._writer.desks["work"], self._clock())
         self._came(came)
         return moved
 
@@ -78,7 +78,7 @@ def _due(connection: apsw.Connection, punctual: int, overdue: int, now: float) -
 
 
 def _fire(
-    connection: apsw.Connection, firings: Iterable[Firing], bound: inbox.Bound, desk: Desk, now: float
+    connection: apsw.Connection, firings: Iterable[Firing], bound: inbox.Bound, desk: Desk[Claim], now: float
 ) -> tuple[list[str], int]:
     """Move timers on; returns which, and how many events came that wait for a turn."""
     moved = [firing for firing in firings if _move(connection, firing)]
@@ -104,7 +104,9 @@ def _move(connection: apsw.Connection, firing: Firing) -> bool:
     return moved is not None
 
 
-def _accept(connection: apsw.Connection, name: str, event: Event, bound: inbox.Bound, desk: Desk, now: float) -> bool:
+def _accept(
+    connection: apsw.Connection, name: str, event: Event, bound: inbox.Bound, desk: Desk[Claim], now: float
+) -> bool:
     """Accept one fire; False when it came before, or is set aside because too much of its conversation waits."""
     times = Times(received=now, authenticated=now, parsed=now)
     accepted = inbox.accept_event(connection, event, 0, times, bound, desk, now)

@@ -1,26 +1,31 @@
 """The one writer: a thread that runs every change, many to a transaction, and answers after the commit.
 
-Who looks for something to do leaves an *order*, which stands until there is something: the transaction that brings it
-serves the order, so that what a change made ready is taken by the same flush to the disk.
+Who looks for something to do stands at a *desk* (`desk`): the transaction that makes something ready gives it there, so
+that what a change brought is taken by the same flush to the disk.
 """
 
 import asyncio
 import contextlib
-import itertools
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import apsw
 
 from dragoman.errors import DragomanError, StoreAway
 from dragoman.store.base import Wake
-from dragoman.store.sqlite.order import Desk, Order
+from dragoman.store.sqlite.desk import Desk, Found
 
 Q = ParamSpec("Q")
 R = TypeVar("R")
+T = TypeVar("T")
+
+WORK: Final[tuple[Wake, ...]] = ("work",)
+DELIVER: Final[tuple[Wake, ...]] = ("deliver",)
+BOTH: Final = WORK + DELIVER
+"""What a change may make ready."""
 
 BATCH: Final = 512
 """Changes that share one transaction, at most."""
@@ -33,7 +38,7 @@ COMPANY: Final = 0.001
 class Change:
     """A function to run on the writer's connection, and the future that learns its result."""
 
-    __slots__ = ("answered", "arguments", "aside", "brings", "failure", "function", "future", "gives", "result")
+    __slots__ = ("arguments", "aside", "brings", "failure", "function", "future", "result")
 
     def __init__(
         self,
@@ -42,30 +47,16 @@ class Change:
         future: asyncio.Future[Any],
         *,
         brings: Collection[Wake] = (),
-        gives: Collection[Wake] = (),
         aside: bool = False,
     ) -> None:
-        """`brings`: what may be ready after it; `gives`: the same, but it asks desks; `aside`: in no transaction."""
+        """`brings`: what may be ready after it, beside what it gives; `aside`: run between two transactions."""
         self.function = function
         self.arguments = arguments
         self.future = future
         self.brings = brings
-        self.gives = gives
         self.aside = aside
-        self.answered = False
         self.result: Any = None
         self.failure: Exception | None = None
-
-
-class Asked(Change):
-    """An order, and the future that learns what came of it. While it `stands` it waits for a change that serves it."""
-
-    __slots__ = ("order", "stands")
-
-    def __init__(self, order: Order[Any], future: asyncio.Future[Any], *, stands: bool = False) -> None:
-        super().__init__(order.serve, (), future)
-        self.order = order
-        self.stands = stands
 
 
 class Writer:
@@ -78,6 +69,8 @@ class Writer:
         relieve: Callable[[], bool] | None = None,
     ) -> None:
         """`relieve` makes room on a full disk, if it can: then the transaction is tried once more."""
+        self.desks: dict[Wake, Desk[Any]] = {}
+        """Where what a transaction makes ready is given; set by the store, before the first change."""
         self._connection = connection
         self._loop = loop
         self._relieve = relieve or (lambda: False)
@@ -87,11 +80,9 @@ class Writer:
         self._rung = False
         self._waits = False
         self._alone = False
-        self.desks: dict[Wake, Desk] = {"work": Desk(), "deliver": Desk()}
-        """Where changes find the orders that their transaction serves."""
-        self._orders: dict[Wake, deque[Asked]] = {"work": deque(), "deliver": deque()}
-        self._hints: dict[Wake, bool] = {"work": True, "deliver": True}
+        self._arrivals: list[tuple[Desk[Any], list[Any], list[Any]]] = []
         self._batch: list[Change] = []
+        self._dismissed = False
         self._closing = False
         self._ended = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -113,18 +104,8 @@ class Writer:
         *arguments: Q.args,
         **_: Q.kwargs,
     ) -> "asyncio.Future[R]":
-        """Run a change that may make something ready, as `run` does; an order that stands for that looks then."""
+        """Run a change that may make something ready, as `run` does; the desks look for it then."""
         return self._queued(Change(function, arguments, self._loop.create_future(), brings=brings))
-
-    def give(
-        self,
-        gives: Collection[Wake],
-        function: Callable[Concatenate[apsw.Connection, Q], R],
-        *arguments: Q.args,
-        **_: Q.kwargs,
-    ) -> "asyncio.Future[R]":
-        """Run a change that gives what it makes ready to an order that stands for it, or tells that it was missed."""
-        return self._queued(Change(function, arguments, self._loop.create_future(), gives=gives))
 
     def join(
         self,
@@ -141,44 +122,51 @@ class Writer:
             self._loop.call_later(COMPANY, self._ring_for_patient)
         return change.future
 
-    async def order(self, order: Order[R], seconds: float) -> R:
-        """Have an order served as soon as there may be something to do, until its result is not empty.
+    async def ask(self, desk: Desk[T], limit: int, busy: Collection[str], seconds: float) -> list[T]:
+        """Have up to so many things as soon as there are some, at most so many seconds from now; raises as `run` does.
 
-        Waits for that at most so many seconds (0: not at all); then its result is empty. Raises as `run` does.
+        Without any time: what is there now.
         """
-        wake = order.wake
-        if self._hints[wake] or not seconds:
-            self._hints[wake] = False
-            found: R = await self._queued(Asked(order, self._loop.create_future()))
-            if found or not seconds:
-                return found
-        if self._closing or self._ended:
+        if self._dismissed:
             raise StoreAway("the store is closing")
-        asked = Asked(order, self._loop.create_future(), stands=True)
-        self._orders[wake].append(asked)
-        if self._hints[wake]:  # since we looked
-            self.wake(wake)
-        late = self._loop.call_later(seconds, self._look, asked)
+        if not seconds:
+            came = desk.fetch(limit)
+            return came + await self.run(self._look_once, desk, limit - len(came), busy)
+        desk.stand(limit, busy)
         try:
-            result: R = await asked.future
-            return result
-        finally:
-            late.cancel()
-            asked.stands, asked.answered = False, True
+            await self._served(desk, seconds)
+        except BaseException:
+            desk.end()
+            raise
+        desk.leave()
+        return desk.fetch(limit)
 
-    def wake(self, wake: Wake) -> None:
-        """Say that there may be something to do: the order that stands looks now, else the next one will."""
-        self._hints[wake] = True
-        for asked in self._standing(wake):
-            self._hints[wake] = False
-            self._look(asked)
-            break
+    async def _served(self, desk: Desk[T], seconds: float) -> None:
+        """Wait until something came to who stands at a desk; at last it looks."""
+        if not desk.came and desk.behind:
+            await self.run(desk.serve)
+        if not desk.came:
+            await desk.news(seconds)
+        if not desk.came and not self._dismissed:
+            desk.wake()
+            await self.run(desk.serve)
+        if self._dismissed:
+            raise StoreAway("the store is closing")
 
-    def _look(self, asked: Asked) -> None:
-        """Have an order look now, for the last time; what is in the queue for that already must not take twice."""
-        if asked.stands:
-            asked.stands = False
-            self._put(asked)
+    async def dismiss(self) -> None:
+        """Serve no asker any more; what is under way is given at the desks when this returns."""
+        self._dismissed = True
+        for desk in self.desks.values():
+            desk.end()
+            desk.wake()
+        await self.run(lambda _: None)
+
+    def _look_once(self, connection: apsw.Connection, desk: Desk[T], limit: int, busy: Collection[str]) -> list[T]:
+        """Look for who does not stand; whoever does looks once more."""
+        found = desk.look(connection, limit, busy) if limit > 0 else Found(things=[])
+        desk.note(found)
+        desk.miss()
+        return found.things
 
     async def aside(self, function: Callable[[], R]) -> R:
         """Run a function in the writer's thread, between two transactions; raises what it raised, or `StoreAway`."""
@@ -212,10 +200,7 @@ class Writer:
             self._bell.put(None)
 
     async def close(self, last: Callable[[], None] | None = None) -> None:
-        """Finish what is queued, then end the thread; `last` is called before the connection is closed.
-
-        An order that stands is not run any more: what it would take nobody would do.
-        """
+        """Finish what is queued, then end the thread; `last` is called before the connection is closed."""
         self._closing = True
         self._bell.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -239,57 +224,32 @@ class Writer:
 
     def _next(self) -> list[Change]:
         """Return what waits; what waits for company comes with it, or by itself when it has waited long enough."""
-        batch = [self._changes.popleft() for _ in range(min(BATCH, len(self._changes)))]
-        if batch or self._alone or self._closing:
+        batch: list[Change] = []
+        if self._changes or self._alone or self._closing:
             self._alone = False
-            batch += [self._patient.popleft() for _ in range(len(self._patient))]
-        return batch
+            batch = [self._patient.popleft() for _ in range(len(self._patient))]  # they were called first
+        return batch + [self._changes.popleft() for _ in range(min(BATCH, len(self._changes)))]
 
     def _abandon(self) -> None:
         """Tell who still waits that the thread has ended."""
-        left = [*self._batch, *self._changes, *self._patient, *itertools.chain(*self._orders.values())]
+        left = [*self._batch, *self._changes, *self._patient]
         for change in left:
             change.failure = StoreAway("the store is closed")
-        self._answer(left, ())
+        self._answer(left, [])
+        for desk in self.desks.values():
+            desk.wake()
 
     def _work_off(self, batch: list[Change]) -> None:
-        """Run what waits, with the orders that stand for what it brings, and have it answered."""
-        batch = [change for change in batch if not change.answered]
-        brought = {wake for change in batch for wake in (*change.brings, *change.gives)}
-        standing = [asked for wake in brought for asked in self._standing(wake)]
-        self._batch = [*batch, *standing]
-        looking = [change for change in batch if isinstance(change, Asked)]
-        self._apply([change for change in batch if type(change) is Change and not change.aside], looking + standing)
+        """Run what waits, and have it answered with what came of it at the desks."""
+        self._batch, self._arrivals = batch, []
+        self._apply([change for change in batch if not change.aside])
         for change in batch:
             if change.aside:
                 _run_aside(change)
-        batch += [asked for asked in standing if not self._stands_on(asked)]
-        unserved = brought.difference(asked.order.wake for asked in standing)
-        unserved.update(asked.order.wake for asked in standing if self._hints[asked.order.wake])  # woken meanwhile
-        self._loop.call_soon_threadsafe(self._answer, batch, unserved)
+        self._loop.call_soon_threadsafe(self._answer, batch, self._arrivals)
 
-    def _standing(self, wake: Wake) -> Iterator[Asked]:
-        """Take the orders that stand; one that is to look now is in the queue."""
-        orders = self._orders[wake]
-        while True:
-            try:
-                asked = orders.popleft()
-            except IndexError:  # asked first whether there is one, the other thread may take it meanwhile
-                return
-            if asked.stands:
-                yield asked
-
-    def _stands_on(self, asked: Asked) -> bool:
-        """Let an order that found nothing stand, or be looked after by the queue if it is there already."""
-        if asked.result or asked.failure is not None:
-            asked.answered = True
-            return False
-        if asked.stands:
-            self._orders[asked.order.wake].append(asked)
-        return True
-
-    def _answer(self, batch: list[Change], unserved: Collection[Wake]) -> None:
-        """Give every change its answer (on the event loop), and wake who could not be served with them."""
+    def _answer(self, batch: list[Change], arrivals: list[tuple[Desk[Any], list[Any], list[Any]]]) -> None:
+        """Give every change its answer (on the event loop), and the desks what was given there."""
         for change in batch:
             if change.future.done():
                 continue
@@ -297,54 +257,55 @@ class Writer:
                 change.future.set_exception(change.failure)
             else:
                 change.future.set_result(change.result)
-        for wake in unserved:
-            self.wake(wake)
+        for desk, given, notes in arrivals:
+            desk.arrive(given, notes)
 
-    def _apply(self, changes: list[Change], orders: list[Asked]) -> None:
+    def _apply(self, batch: list[Change]) -> None:
         """Run a batch in one transaction; if one change fails, run each in its own, so that it fails alone."""
-        if not (changes or orders) or self._transact(changes, orders) or len(changes) + len(orders) == 1:
+        if not batch or self._transact(batch, serving=True) or len(batch) == 1:
             return
-        for change in changes:
-            self._transact([change], [])
-        for asked in orders:
-            self._transact([], [asked])
+        for change in batch:
+            self._transact([change])
 
-    def _open(self, changes: list[Change], orders: list[Asked]) -> None:
-        """Put the orders of a transaction on the desks; one that does not stand looks whatever happens."""
-        brought = {wake for change in changes for wake in change.brings}
-        for desk in self.desks.values():
-            desk.orders = []
-        for asked in orders:
-            order = asked.order
-            order.open(missed=not asked.stands or not changes or order.wake in brought)
-            self.desks[order.wake].orders.append(order)
+    def _transact(self, batch: list[Change], *, serving: bool = False) -> bool:
+        """Run changes in one transaction; on failure nothing is kept and every change has the failure.
 
-    def _transact(self, changes: list[Change], orders: list[Asked]) -> bool:
-        """Run changes in one transaction, and serve orders; on failure nothing is kept and each has the failure.
-
-        Returns False when one of the changes failed, and not the database: the others deserve another try.
+        `serving`: the desks look for what was missed besides. Returns False when one of the changes failed, or a look,
+        and not the database: the others deserve another try.
         """
         connection, changing = self._connection, False
-        self._open(changes, orders)
+        for desk in self.desks.values():
+            desk.open()
         try:
             connection.execute("BEGIN IMMEDIATE")
             changing = True
-            for change in itertools.chain(changes, orders):
+            for change in batch:
                 change.failure = None
                 change.result = change.function(connection, *change.arguments)
+                for wake in change.brings:
+                    self.desks[wake].miss()
+            for desk in self.desks.values() if serving else ():
+                desk.serve(connection)
             changing = False
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - this thread's outer loop: the failure goes to who asked
-            failure = StoreAway(f"the database refused: {error}") if isinstance(error, apsw.Error) else error
-            for change in itertools.chain(changes, orders):
-                change.failure = failure
-            if connection.in_transaction:
-                with contextlib.suppress(apsw.Error):  # a database that cannot even roll back will say so at BEGIN
-                    connection.execute("ROLLBACK")
+            self._undo(batch, error)
             if isinstance(error, apsw.FullError) and self._relieve():
-                return self._transact(changes, orders)
+                return self._transact(batch, serving=serving)
             return not changing
+        self._arrivals += [(desk, *desk.done()) for desk in self.desks.values()]
         return True
+
+    def _undo(self, batch: list[Change], error: Exception) -> None:
+        """Leave nothing of a transaction, and tell its changes why."""
+        failure = StoreAway(f"the database refused: {error}") if isinstance(error, apsw.Error) else error
+        for change in batch:
+            change.failure = failure
+        for desk in self.desks.values():
+            desk.undo()
+        if self._connection.in_transaction:
+            with contextlib.suppress(apsw.Error):  # a database that cannot even roll back will say so at BEGIN
+                self._connection.execute("ROLLBACK")
 
 
 def _run_aside(change: Change) -> None:
