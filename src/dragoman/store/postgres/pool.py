@@ -243,6 +243,8 @@ def session_settings(name: str) -> dict[str, str]:
         "tcp_keepalives_interval": "2",
         "tcp_keepalives_count": "3",
         "jit": "off",
+        # a plan that was made while a table was new and small is kept: it would read all of it, however much there is
+        "enable_seqscan": "off",
     }
 
 
