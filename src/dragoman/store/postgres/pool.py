@@ -27,6 +27,8 @@ STATEMENT: Final = 5.0
 """Seconds for one statement, on both sides of the connection."""
 QUEUE: Final = 1.0
 """Seconds to wait for a free connection; after that the database counts as away."""
+KEPT: Final = 1.0
+"""Seconds for which connections go from hand to hand; then the pool has them back, and renews or closes them."""
 COLLISIONS: Final = 5
 """Times that a transaction is tried again after a deadlock or a serialization failure."""
 
@@ -88,11 +90,19 @@ class Session:
 
 
 class Pool:
-    """Runs statements and transactions on at most `size` connections."""
+    """Runs statements and transactions on at most `size` connections.
+
+    One that did its work well goes to who comes next: lending it anew costs the driver two tasks and two timeouts.
+    """
 
     def __init__(self, pool: Any, given: Callable[[], float] | None) -> None:
         self._pool = pool
         self._given = given
+        self._kept: list[Any] = []
+        self._wanted = 0
+        """Who waits for the driver's pool."""
+        self._tidying: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def open(cls, url: str, size: int, name: str, given: Callable[[], float] | None) -> Self:
@@ -113,8 +123,11 @@ class Pool:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._tidying is not None:
+            self._tidying.cancel()
         try:
             async with asyncio.timeout(STATEMENT):
+                await self._give_back()
                 await self._pool.close()
         except (TimeoutError, *AWAY):
             self._pool.terminate()
@@ -122,22 +135,58 @@ class Pool:
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """Lend a connection; raises `StoreAway` for everything that keeps the database from answering."""
-        try:
-            connection = await self._pool.acquire(timeout=QUEUE)
-        except (TimeoutError, *AWAY) as error:
-            raise self._away(error) from error
+        connection = await self._lent()
+        well = False
         try:
             yield Session(connection, self._given)
+            well = True
         except AWAY as error:
             raise self._away(error) from error
         finally:
-            with contextlib.suppress(TimeoutError, *AWAY):
-                await self._pool.release(connection, timeout=QUEUE)
+            if well and not self._wanted:
+                self._keep(connection)
+            else:
+                await self._release(connection)
+
+    async def _lent(self) -> Any:
+        while self._kept:
+            connection = self._kept.pop()
+            if _lives(connection):
+                return connection
+            await self._release(connection)
+        self._wanted += 1
+        try:
+            return await self._pool.acquire(timeout=QUEUE)
+        except (TimeoutError, *AWAY) as error:
+            raise self._away(error) from error
+        finally:
+            self._wanted -= 1
+
+    def _keep(self, connection: Any) -> None:
+        self._kept.append(connection)
+        if self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_later(KEPT, self._tidy)
+
+    def _tidy(self) -> None:
+        self._tidying = None
+        task = asyncio.ensure_future(self._give_back())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _give_back(self) -> None:
+        kept, self._kept = self._kept, []
+        for connection in kept:
+            await self._release(connection)
+
+    async def _release(self, connection: Any) -> None:
+        with contextlib.suppress(TimeoutError, *AWAY):
+            await self._pool.release(connection, timeout=QUEUE)
 
     def _away(self, error: BaseException) -> StoreError:
         if isinstance(error, STALE):
             with contextlib.suppress(asyncpg.InterfaceError):
                 asyncio.ensure_future(self._pool.expire_connections())  # noqa: RUF006 - it only marks them
+            self._tidy()
         return away(error)
 
     async def rows(self, statement: str, **bindings: Any) -> list[Any]:
@@ -177,6 +226,14 @@ class Pool:
 
 async def _nothing(_connection: Any) -> None:
     """Leave a connection that comes back as it is: a session holds nothing of ours between two transactions."""
+
+
+def _lives(connection: Any) -> bool:
+    """Tell whether a connection that was kept is still one; the driver takes one that it saw end back by itself."""
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        return False
 
 
 class Collision(StoreAway):
