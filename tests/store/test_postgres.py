@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -467,6 +468,56 @@ async def test_a_nul_is_stored_and_read_as_what_it_is_in_a_text(place: Place) ->
 
 
 # Servers that change
+
+
+TOUCHED = """SELECT sum(n_tup_ins) AS rows, sum(seq_scan) AS scans FROM pg_stat_user_tables WHERE schemaname = $1
+AND relname IN ('inbox', 'outbox', 'conversation', 'lane', 'receipt', 'told')"""
+GONE = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = left($1, 63))"
+
+
+def named(store: PostgresStore) -> str:
+    """Return what a store's sessions are called on the server."""
+    return f"dragoman {store.owner}"
+
+
+async def test_a_message_reads_no_whole_table_not_even_of_an_empty_database(
+    make_line_on: "Callable[[str], MakeLine]", tmp_path: Path
+) -> None:
+    line = make_line_on("postgres")(tmp_path)
+    database: Any = line.database
+    hand = await asyncpg.connect(database.url)
+    touched: list[Any] = []
+    for messages in (0, 8):  # making the schema reads its tables
+        await line.open()
+        store: Any = line.store
+        for _ in range(messages):
+            await line.answer("c1", "hello")
+            await line.send()
+        await line.store.close()
+        await eventually(functools.partial(hand.fetchval, GONE, named(store)))  # then its counts are told
+        touched.append(await hand.fetchrow(TOUCHED, database.schema))
+
+    assert touched[1]["rows"] >= 8 * 5
+    assert touched[1]["scans"] == touched[0]["scans"]
+    await hand.close()
+    await database.drop()
+
+
+async def test_a_session_that_ended_while_nobody_used_it_is_replaced(place: Place) -> None:
+    store = await place.open(connections=2)
+    line = place.replica(store)
+    await line.accept("c1")
+
+    session = await place.ask("SELECT pid FROM pg_stat_activity WHERE application_name = left($1, 63)", named(store))
+    await place.ask("SELECT pg_terminate_backend($1)", session)
+    await place.until("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)", session)
+
+    async def accepted() -> bool:
+        with contextlib.suppress(StoreAway):  # the news of its end may be on the way still
+            return bool(await line.accept("c1"))
+        return False
+
+    await eventually(accepted, 1.0)
 
 
 @contextlib.asynccontextmanager
