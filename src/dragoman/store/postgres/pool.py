@@ -100,7 +100,7 @@ class Pool:
         self._given = given
         self._kept: list[Any] = []
         self._wanted = 0
-        """Who waits for the driver's pool."""
+        """How many wait for the driver's pool to have a connection back."""
         self._tidying: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -125,6 +125,7 @@ class Pool:
         """Close all connections."""
         if self._tidying is not None:
             self._tidying.cancel()
+        self._wanted += 1  # what is lent still goes back
         try:
             async with asyncio.timeout(STATEMENT):
                 await self._give_back()
