@@ -269,8 +269,9 @@ class Store(Protocol):
     async def take(self, limit: int, busy: Collection[str] = (), patience: float = 0.0) -> Sequence[Delivery]:
         """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent.
 
-        Where none may leave waits up to `patience` seconds, and may return nothing nevertheless. Meanwhile it is a
-        standing order: what this process commits may be taken in that very transaction.
+        Where none may leave waits up to `patience` seconds, and may return nothing nevertheless. Meanwhile, and for a
+        moment afterwards, it is a standing order: what this process commits may be taken in that very transaction, as
+        much and of whom as was asked for then.
         """
 
     async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:
