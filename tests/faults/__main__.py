@@ -65,9 +65,12 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.source:
         return asyncio.run(_alone(chosen.only[0], chosen.store, chosen.seed, chosen.source))
+    jobs = _jobs(chosen)
+    if not jobs:
+        parser.error("there is no such scenario on this store")
     LINES.parent.mkdir(exist_ok=True)
     LINES.unlink(missing_ok=True)
-    return asyncio.run(_run(_jobs(chosen), chosen.at_once))
+    return asyncio.run(_run(jobs, chosen.at_once))
 
 
 async def _alone(name: str, store: str, seed: int, source: Path) -> int:
