@@ -6,11 +6,13 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
-from tests.store.test_sqlite import Holding, standing
+from tests.store.conftest import said
+from tests.store.test_sqlite import Holding, connection_of, standing
 
 from dragoman.model import Address, Message, Say
-from dragoman.store.base import Handled, Later, Outgoing, Pause
+from dragoman.store.base import Claim, Handled, Later, Outgoing, Pause
 from dragoman.store.sqlite import SqliteStore, desk
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ async def traffic(line: "Line") -> AsyncIterator[list[str]]:
         busy.over = True
 
 
-async def said(sent: list[str], text: str) -> None:
+async def until_said(sent: list[str], text: str) -> None:
     async with asyncio.timeout(10):
         while text not in sent:
             await asyncio.sleep(0.01)
@@ -83,7 +85,7 @@ async def test_a_turn_that_may_be_tried_again_is_found_while_others_come(line: "
     async with traffic(line) as sent:
         await asyncio.sleep(0.3)
         line.clock.advance(2)
-        await said(sent, "slow")
+        await until_said(sent, "slow")
 
 
 async def test_a_delivery_that_may_be_tried_again_is_found_while_others_leave(line: "Line") -> None:
@@ -93,7 +95,7 @@ async def test_a_delivery_that_may_be_tried_again_is_found_while_others_leave(li
     async with traffic(line) as sent:
         await asyncio.sleep(0.3)
         line.clock.advance(2)
-        await said(sent, "slow")
+        await until_said(sent, "slow")
 
 
 async def test_what_an_ended_pause_held_is_found_while_others_leave(line: "Line") -> None:
@@ -104,7 +106,7 @@ async def test_what_an_ended_pause_held_is_found_while_others_leave(line: "Line"
     async with traffic(line) as sent:
         await asyncio.sleep(0.3)
         line.clock.advance(61)
-        await said(sent, "slow")
+        await until_said(sent, "slow")
 
 
 async def test_who_has_waited_longest_is_not_overtaken_by_who_comes_just_now(line: "Line") -> None:
@@ -260,3 +262,74 @@ async def test_what_comes_while_an_asker_works_is_there_when_it_asks_again(
     assert [claim.conversation for claim in await sqlite.claim(5, SOON)] == ["c2"]
     assert [claim.conversation for claim in await sqlite.claim(5, SOON)] == ["c3"]
     assert await sqlite.renew(first)
+
+
+async def test_what_a_look_sets_aside_hides_nothing_behind_it(line: "Line", sqlite: SqliteStore) -> None:
+    for number in range(20):
+        await line.accept(f"bad{number}")
+    damage(sqlite, "UPDATE inbox SET event = '{}'")
+    await line.accept("good")
+    line.clock.advance(1)
+
+    claims: list[Claim] = []
+    async with asyncio.timeout(5):
+        while not claims:
+            claims = [*await sqlite.claim(2, 60)]  # looks by itself only after a minute
+
+    assert [claim.conversation for claim in claims] == ["good"]
+    assert len(await sqlite.reader.parked(50)) == 20
+
+
+async def test_who_accepts_does_not_hear_that_a_look_failed(line: "Line", sqlite: SqliteStore) -> None:
+    await line.accept("bad")
+    await line.commit(await line.claim())
+    damage(sqlite, "UPDATE conversation SET state = 'no state' WHERE id = 'bad'")
+    asking = await standing(sqlite, 5)
+
+    accepted = await line.accept("bad")
+
+    assert not accepted.duplicate
+    with pytest.raises(msgspec.DecodeError):
+        await asking
+    damage(sqlite, "UPDATE conversation SET state = '{}' WHERE id = 'bad'")
+    assert (await line.claim()).attempt == 1
+
+
+async def test_a_message_whose_caller_left_counts_as_waiting(line: "Line", sqlite: SqliteStore) -> None:
+    async with Holding(sqlite) as holding:
+        accepting = asyncio.create_task(line.accept("c1"))
+        await asyncio.sleep(0)
+        accepting.cancel()
+        await holding.let_go()
+
+    claim = await line.claim()
+    assert sqlite.waiting() == 1
+    await line.commit(claim)
+    assert sqlite.waiting() == 0
+
+
+async def test_the_next_of_a_lane_is_not_overtaken_by_what_is_said_at_the_same_time(
+    line: "Line", sqlite: SqliteStore
+) -> None:
+    await line.accept("c1")
+    await line.commit(await line.claim(), "one", "two")
+    first = await line.take()
+    await line.accept("c2")
+    claim = await line.claim()
+    line.clock.advance(1)
+    assert not await sqlite.take(1, (), 0.01)
+    asking = asyncio.create_task(sqlite.take(1, (), 60))
+    await asyncio.sleep(0.01)
+
+    async with Holding(sqlite) as holding:
+        settling = asyncio.create_task(line.settle(first))
+        committing = asyncio.create_task(line.commit(claim, "new"))
+        await holding.let_go()
+        await asyncio.gather(settling, committing)
+
+    assert said(await asking) == ["two"]
+
+
+def damage(sqlite: SqliteStore, statement: str) -> None:
+    """Change the file behind the store's back."""
+    connection_of(sqlite).execute(statement)

@@ -590,7 +590,7 @@ async def finish(site: "Site", wire: Wire, rest: bytes) -> Answer:
         try:
             async with connected(site):
                 return False
-        except ConnectionRefusedError:
+        except ConnectionError:  # refused, or reset in the very moment
             return True
 
     await site.until(closing)

@@ -115,6 +115,7 @@ class Pool:
                 timeout=CONNECT,
                 command_timeout=STATEMENT,
                 max_inactive_connection_lifetime=60.0,
+                init=_by_indexes,
                 reset=_nothing,
                 target_session_attrs=SessionAttribute.read_write,
                 server_settings=session_settings(name),
@@ -225,6 +226,14 @@ class Pool:
         raise StoreAway("the transaction kept colliding")
 
 
+async def _by_indexes(connection: Any) -> None:
+    """Have plans go by indexes: one that was made while a table was new and small is kept, and would read all of it.
+
+    Said here and not at the connection's start, where a pooler refuses what it does not know.
+    """
+    await connection.execute("SET enable_seqscan = off")
+
+
 async def _nothing(_connection: Any) -> None:
     """Leave a connection that comes back as it is: a session holds nothing of ours between two transactions."""
 
@@ -301,8 +310,6 @@ def session_settings(name: str) -> dict[str, str]:
         "tcp_keepalives_interval": "2",
         "tcp_keepalives_count": "3",
         "jit": "off",
-        # a plan that was made while a table was new and small is kept: it would read all of it, however much there is
-        "enable_seqscan": "off",
     }
 
 

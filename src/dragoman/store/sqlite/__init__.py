@@ -142,11 +142,14 @@ class SqliteStore:
         if not receipt.events and not keep:
             return ()
         bound = inbox.Bound(self.most_pending, surplus)
-        desk, now = self._work, self._clock()
-        accepted = await self._writer.run(inbox.accept, account, receipt, times, keep or {}, bound, desk, now)
+        came = functools.partial(self._count, receipt)
+        arguments = (account, receipt, times, keep or {}, bound, self._work, self._clock())
+        return tuple(await self._writer.tell(came, inbox.accept, *arguments))
+
+    def _count(self, receipt: Receipt, accepted: Sequence[Accepted]) -> None:
+        """Note what came of a receipt, though its caller may have left meanwhile."""
         new = [item for item, event in zip(accepted, receipt.events, strict=True) if event.wants_turn]
         self._came(sum(not item.duplicate and not item.surplus for item in new))
-        return tuple(accepted)
 
     def _came(self, events: int) -> None:
         """Note that events came that want a turn."""
@@ -162,7 +165,8 @@ class SqliteStore:
 
     def _look_for_work(self, connection: apsw.Connection, limit: int, _: Collection[str]) -> Found:
         claims = inbox.claim(connection, limit, self._until, self._clock())
-        return Found(things=claims.taken, note=claims if claims.parked or claims.suspect else None)
+        note = claims if claims.parked or claims.suspect else None
+        return Found(things=claims.taken, full=claims.full, note=note)
 
     def _note(self, claims: inbox.Claims) -> None:
         """Learn which conversation may crash us, and what was parked for that."""
@@ -200,7 +204,7 @@ class SqliteStore:
             self.wake("work")
 
     def _finish(self, event: int) -> None:
-        self._waiting -= 1  # of one that was accepted in this very transaction we may not know yet
+        self._waiting = max(0, self._waiting - 1)
         for future in self._finishing.pop(event, ()):
             if not future.done():
                 future.set_result(None)
@@ -220,7 +224,7 @@ class SqliteStore:
         return taken
 
     def _look_for_sends(self, connection: apsw.Connection, limit: int, busy: Collection[str]) -> Found:
-        return Found(things=outbox.take(connection, limit, busy, self._clock()))
+        return outbox.take(connection, limit, busy, self._clock())
 
     async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:
         """Record what came of a delivery; the conversation's next one leaves after `pace` seconds.
@@ -229,11 +233,9 @@ class SqliteStore:
         """
         alone = not self._waiting and len(self._sending) <= 1
         run = self._writer.run if alone else self._writer.join  # nobody waits for it but who comes next in its lane
-        settled = await run(outbox.settle, delivery, decision, pace, self._clock())
+        mine = await run(outbox.settle, delivery, decision, pace, self._sends, self._clock())
         self._sending.discard(delivery.id)
-        if settled.more:
-            self.wake("deliver")
-        return settled.mine
+        return mine
 
     async def prolong(self, deliveries: Collection[int]) -> Collection[int]:
         """Say that these deliveries are still being sent; returns those that are."""
@@ -341,4 +343,4 @@ class SqliteStore:
 
     def waiting(self) -> int:
         """Tell how many messages wait."""
-        return max(0, self._waiting)
+        return self._waiting

@@ -26,14 +26,15 @@ STAY: Final = 0.1
 
 
 class Found(Value):
-    """What a look took, and what else is to be told of it."""
+    """What a look took, whether there may be more (it saw as many as it was to), and what else is to be told of it."""
 
     things: list[Any]
+    full: bool = False
     note: Any = None
 
 
 class Desk(Generic[T]):
-    """Where one kind of things to do is asked for and given."""
+    """Where one kind of things to do is asked for, by one asker at a time, and given."""
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Desk(Generic[T]):
         self._heard = 0
         self._missed = True
         self._stands = False
+        self._gives = False
         self._looked = 0.0
 
     # On the loop
@@ -92,9 +94,9 @@ class Desk(Generic[T]):
         return came
 
     @property
-    def came(self) -> bool:
-        """Tell whether something is there to be fetched."""
-        return bool(self._came)
+    def came(self) -> int:
+        """Tell how much is there to be fetched."""
+        return len(self._came)
 
     def wake(self) -> None:
         """Say that there may be something to do."""
@@ -126,16 +128,16 @@ class Desk(Generic[T]):
         """Tell whether something may be ready that nobody has looked for."""
         return self._missed or self._heard != self._wakes
 
-    def open(self) -> None:
-        """Begin a transaction."""
+    def open(self, *, giving: bool) -> None:
+        """Begin a transaction; one that is not `giving` has no seats."""
         moment = time.monotonic()
-        self.now, self._stands = self._clock(), moment < self._until
+        self.now, self._stands, self._gives = self._clock(), moment < self._until, giving
         self._given, self._notes = [], []
         self._missed = self._missed or moment - self._looked >= LOOK
 
     def seat(self, thing: Any) -> bool:
         """Tell whether this thing may be taken and given: there is room, nothing older waits, and it is wanted."""
-        return self._stands and not self.behind and self._room() > 0 and not self._refuses(thing)
+        return self._stands and self._gives and not self.behind and self._room() > 0 and not self._refuses(thing)
 
     def give(self, thing: T) -> None:
         """Give what was taken for who stands here."""
@@ -154,7 +156,7 @@ class Desk(Generic[T]):
         found = self.look(connection, room, self.busy)
         self._given += found.things
         self.note(found)
-        self._missed, self._looked = len(found.things) >= room, time.monotonic()
+        self._missed, self._looked = found.full, time.monotonic()
 
     def note(self, found: Found) -> None:
         """Keep what else a look has to tell until its transaction is on the disk."""

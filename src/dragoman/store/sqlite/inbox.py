@@ -128,11 +128,15 @@ def _put_off(connection: apsw.Connection, event: Event, number: int, bound: Boun
 
 
 class Claims(msgspec.Struct):
-    """What claiming gave: conversations to work on (one may be a suspect), and events parked for crashing us."""
+    """What claiming gave: conversations to work on (one may be a suspect), and events parked for crashing us.
+
+    `full`: it saw as many conversations as it was to take, so there may be more.
+    """
 
     taken: list[Claim]
     parked: list[int]
     suspect: str = ""
+    full: bool = False
 
 
 def claim(connection: apsw.Connection, limit: int, until: float, now: float) -> Claims:
@@ -143,6 +147,7 @@ def claim(connection: apsw.Connection, limit: int, until: float, now: float) -> 
     claims = Claims([], [])
     ready = rows(connection, "suspect", now=now)
     ready += rows(connection, "ready", now=now, limit=limit - len(ready))
+    claims.full = len(ready) >= limit
     for conversation, state, fence, started, errors, head, ready_at, *found in ready:
         row = found if found[0] else one(connection, "head_event", conversation=conversation, head=head)
         stored = read_event(*row[:3]) if row is not None else None

@@ -8,7 +8,7 @@ import msgspec
 
 from dragoman.model import Delivery
 from dragoman.store.base import SEND_LEASE, Decision, Handled, Later, Outgoing, Parked, Pause, Settled
-from dragoman.store.sqlite.desk import Desk
+from dragoman.store.sqlite.desk import Desk, Found
 from dragoman.store.sqlite.statements import one, rows, run
 from dragoman.store.stored import encode, read_action, read_address, read_ids, rode
 
@@ -35,6 +35,7 @@ def _is_readable(outgoing: Outgoing) -> bool:
     """Tell whether an action is what its types say: a plugin made it, and what is not is parked by who looks."""
     try:
         read_action(encode(outgoing.action))
+        read_address(encode(outgoing.address))
     except msgspec.DecodeError:
         return False
     return True
@@ -96,12 +97,12 @@ def _delivery(row: tuple[Any, ...], now: float, *, taken: bool) -> Delivery:
     )
 
 
-def take(connection: apsw.Connection, limit: int, busy: Collection[str], now: float) -> list[Delivery]:
+def take(connection: apsw.Connection, limit: int, busy: Collection[str], now: float) -> Found:
     """Mark deliveries as being sent, at most one of a conversation and none of a busy account, and return them."""
     until = now + SEND_LEASE
     taken = sorted(rows(connection, "take", now=now, until=until, limit=limit, busy=encode(list(busy))))
     read = [_readable(connection, row, now) for row in taken]
-    return [delivery for delivery in read if delivery is not None]
+    return Found(things=[delivery for delivery in read if delivery is not None], full=len(taken) >= limit)
 
 
 def _readable(connection: apsw.Connection, row: tuple[Any, ...], now: float) -> Delivery | None:
@@ -133,15 +134,15 @@ def replies(connection: apsw.Connection, event: int) -> list[Delivery]:
     return [msgspec.structs.replace(_delivery(row[:-1], 0.0, taken=False), until=row[-1]) for row in found]
 
 
-class Settlement(msgspec.Struct):
-    """Whether a delivery was still the caller's, and whether its lane has more."""
-
-    mine: bool
-    more: bool = False
-
-
-def settle(connection: apsw.Connection, delivery: Delivery, decision: Decision, pace: float, now: float) -> Settlement:
-    """Record what came of a delivery, and let the next one of its lane leave."""
+def settle(
+    connection: apsw.Connection,
+    delivery: Delivery,
+    decision: Decision,
+    pace: float,
+    desk: Desk[Delivery],
+    now: float,
+) -> bool:
+    """Record what came of a delivery, and let the next one of its lane leave; False when it was another's already."""
     mine: dict[str, Any] = {"id": delivery.id, "fence": delivery.fence}
     match decision:
         case Settled(ids=ids):
@@ -155,22 +156,21 @@ def settle(connection: apsw.Connection, delivery: Delivery, decision: Decision, 
         case Parked(reason=reason):
             run(connection, "settle_parked", **mine, reason=reason, now=now)
     if connection.changes() != 1:
-        return Settlement(mine=False)
+        return False
     if isinstance(decision, Pause):
         account = delivery.address.account
         run(connection, "pause", account=account, until=now + decision.after, reason=decision.reason)
     if isinstance(decision, Settled):
         run(connection, "tell_delivery", id=delivery.id, now=now)
-    more = _wake_lane(connection, delivery.conversation, now + pace)  # one that waits stays as it is
-    return Settlement(mine=True, more=more)
-
-
-def _wake_lane(connection: apsw.Connection, conversation: str, at: float) -> bool:
-    """Let the first of a lane leave; tells whether it has one."""
-    if one(connection, "lane_is_open", conversation=conversation) is None:
-        return False
-    run(connection, "wake_lane", conversation=conversation, at=at)
+    _go_on(connection, delivery.conversation, now + pace, desk)
     return True
+
+
+def _go_on(connection: apsw.Connection, conversation: str, at: float, desk: Desk[Delivery]) -> None:
+    """Let the first of a lane leave, if it has one; one that waits for its time stays as it is."""
+    if one(connection, "lane_is_open", conversation=conversation) is not None:
+        run(connection, "wake_lane", conversation=conversation, at=at)
+        desk.miss()
 
 
 def hand_back(connection: apsw.Connection, deliveries: Sequence[Delivery], now: float) -> None:

@@ -38,7 +38,7 @@ COMPANY: Final = 0.001
 class Change:
     """A function to run on the writer's connection, and the future that learns its result."""
 
-    __slots__ = ("arguments", "aside", "brings", "failure", "function", "future", "result")
+    __slots__ = ("arguments", "aside", "brings", "failure", "function", "future", "result", "then")
 
     def __init__(
         self,
@@ -55,6 +55,8 @@ class Change:
         self.future = future
         self.brings = brings
         self.aside = aside
+        self.then: Callable[[Any], None] | None = None
+        """Called on the loop with the result that is on the disk, whether or not anybody still waits for it."""
         self.result: Any = None
         self.failure: Exception | None = None
 
@@ -107,6 +109,18 @@ class Writer:
         """Run a change that may make something ready, as `run` does; the desks look for it then."""
         return self._queued(Change(function, arguments, self._loop.create_future(), brings=brings))
 
+    def tell(
+        self,
+        then: Callable[[R], None],
+        function: Callable[Concatenate[apsw.Connection, Q], R],
+        *arguments: Q.args,
+        **_: Q.kwargs,
+    ) -> "asyncio.Future[R]":
+        """Run a change, as `run` does; `then` learns its result though who awaits it may have left."""
+        change = Change(function, arguments, self._loop.create_future())
+        change.then = then
+        return self._queued(change)
+
     def join(
         self,
         function: Callable[Concatenate[apsw.Connection, Q], R],
@@ -130,8 +144,8 @@ class Writer:
         if self._dismissed:
             raise StoreAway("the store is closing")
         if not seconds:
-            came = desk.fetch(limit)
-            return came + await self.run(self._look_once, desk, limit - len(came), busy)
+            found = await self.run(self._look_once, desk, limit - desk.came, busy)
+            return desk.fetch(limit) + found
         desk.stand(limit, busy)
         try:
             await self._served(desk, seconds)
@@ -145,7 +159,7 @@ class Writer:
         """Wait until something came to who stands at a desk; at last it looks."""
         if not desk.came and desk.behind:
             await self.run(desk.serve)
-        if not desk.came:
+        if not desk.came and not self._dismissed:
             await desk.news(seconds)
         if not desk.came and not self._dismissed:
             desk.wake()
@@ -251,6 +265,8 @@ class Writer:
     def _answer(self, batch: list[Change], arrivals: list[tuple[Desk[Any], list[Any], list[Any]]]) -> None:
         """Give every change its answer (on the event loop), and the desks what was given there."""
         for change in batch:
+            if change.then is not None and change.failure is None:
+                change.then(change.result)
             if change.future.done():
                 continue
             if change.failure is not None:
@@ -261,8 +277,8 @@ class Writer:
             desk.arrive(given, notes)
 
     def _apply(self, batch: list[Change]) -> None:
-        """Run a batch in one transaction; if one change fails, run each in its own, so that it fails alone."""
-        if not batch or self._transact(batch, serving=True) or len(batch) == 1:
+        """Run a batch in one transaction; if a change or a look fails, run each in its own, so that it fails alone."""
+        if not batch or self._transact(batch, serving=True):
             return
         for change in batch:
             self._transact([change])
@@ -275,7 +291,7 @@ class Writer:
         """
         connection, changing = self._connection, False
         for desk in self.desks.values():
-            desk.open()
+            desk.open(giving=serving)
         try:
             connection.execute("BEGIN IMMEDIATE")
             changing = True
@@ -303,6 +319,7 @@ class Writer:
             change.failure = failure
         for desk in self.desks.values():
             desk.undo()
+            self._arrivals.append((desk, [], []))  # who stands there looks for itself
         if self._connection.in_transaction:
             with contextlib.suppress(apsw.Error):  # a database that cannot even roll back will say so at BEGIN
                 self._connection.execute("ROLLBACK")
