@@ -21,21 +21,28 @@ def add(connection: apsw.Connection, conversation: str, handled: Handled, desk: 
     account = first.address.account
     blocked, paused = one(connection, "lane", conversation=conversation, account=account, now=now)
     leaves = not blocked and not first.hold
-    seat = leaves and not paused and desk.seat(account) and _is_readable(first)
-    number = _add(connection, conversation, handled, first, now, blocked=blocked, taken_at=desk.now if seat else None)
+    texts = _texts(first)
+    seat = leaves and not paused and desk.seat(account) and _are_readable(*texts)
+    taken_at = desk.now if seat else None
+    number = _add(connection, conversation, handled, first, texts, now, blocked=blocked, taken_at=taken_at)
     if seat and number:
         desk.give(rode(first, conversation, handled, number, now, desk.now + SEND_LEASE))
     elif leaves:
         desk.miss()
     for outgoing in others:
-        _add(connection, conversation, handled, outgoing, now, blocked=True)
+        _add(connection, conversation, handled, outgoing, _texts(outgoing), now, blocked=True)
 
 
-def _is_readable(outgoing: Outgoing) -> bool:
+def _texts(outgoing: Outgoing) -> tuple[str, str]:
+    """Write an action and its address as their columns have them."""
+    return encode(outgoing.action), encode(outgoing.address)
+
+
+def _are_readable(action: str, address: str) -> bool:
     """Tell whether an action is what its types say: a plugin made it, and what is not is parked by who looks."""
     try:
-        read_action(encode(outgoing.action))
-        read_address(encode(outgoing.address))
+        read_action(action)
+        read_address(address)
     except msgspec.DecodeError:
         return False
     return True
@@ -46,6 +53,7 @@ def _add(
     conversation: str,
     handled: Handled,
     outgoing: Outgoing,
+    texts: tuple[str, str],
     now: float,
     *,
     blocked: bool,
@@ -61,8 +69,8 @@ def _add(
         inbox=handled.id,
         account=outgoing.address.account,
         conversation=conversation,
-        action=encode(outgoing.action),
-        address=encode(outgoing.address),
+        action=texts[0],
+        address=texts[1],
         **{"class": outgoing.cls},
         state="pending" if taken_at is None else "sending",
         withheld_until=withheld_until,
