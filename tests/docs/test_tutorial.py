@@ -91,7 +91,7 @@ async def test_the_trace_and_the_parked_list_say_what_became_of_a_message(reader
     await reader.until_said("", asking="hello")
 
     log = reader.service.last_words()
-    assert '"event": "accepted"' in log
+    assert '"event":"accepted"' in log
     assert '"events": [1]' in log
     trace = await reader.command("trace", "e1")
     assert re.search(r"route .* rules\.answer", trace)

@@ -51,6 +51,9 @@ class Database(Protocol):
     async def rows(self, table: str) -> Sequence[Sequence[Any]]:
         """Read a table as it stands."""
 
+    async def change(self, statement: str) -> None:
+        """Change what is stored by another hand than the service's."""
+
     async def drop(self) -> None:
         """Leave nothing behind."""
 
@@ -73,6 +76,11 @@ class SqliteFile:
     async def rows(self, table: str) -> Sequence[Sequence[Any]]:
         with contextlib.closing(apsw.Connection(str(self.path))) as connection:
             return list(connection.execute(f"SELECT * FROM {table}"))  # noqa: S608 - a name of ours
+
+    async def change(self, statement: str) -> None:
+        with contextlib.closing(apsw.Connection(str(self.path))) as connection:
+            connection.set_busy_timeout(5000)
+            connection.execute(statement)
 
     async def drop(self) -> None:
         """Nothing: the test's folder goes as a whole."""
@@ -103,6 +111,11 @@ class PostgresSchema:
             return [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table}")]  # noqa: S608 - ours
         finally:
             await connection.close()
+
+    async def change(self, statement: str) -> None:
+        connection = await asyncpg.connect(f"{self.url}?search_path={self.schema}")
+        await connection.execute(statement)
+        await connection.close()
 
     async def drop(self) -> None:
         connection = await asyncpg.connect(self.url)

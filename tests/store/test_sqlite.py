@@ -1,6 +1,7 @@
 """What only the SQLite store has: a file that is locked, checked and shared by one writer's transactions."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -173,7 +174,7 @@ async def test_who_waits_learns_that_the_writer_has_died(sqlite: SqliteStore) ->
     await asyncio.sleep(0)
 
     with pytest.raises(StoreAway):
-        await sqlite._writer.aside(lambda: 1 // 0)
+        await sqlite._writer.aside(sys.exit)
 
     with pytest.raises(StoreAway):
         await asked
@@ -498,3 +499,16 @@ async def test_a_clock_that_was_set_back_while_we_were_down_keeps_nothing_waitin
 
     assert await line.claimed() == ["c1"]
     assert await line.taken() == ["hello"]
+
+
+async def test_what_fails_between_two_transactions_is_told_to_who_asked_and_stops_nothing(
+    line: "Line", sqlite: SqliteStore
+) -> None:
+    def fail() -> None:
+        raise LookupError("nobody foresaw it")
+
+    with pytest.raises(LookupError):
+        await sqlite._writer.aside(fail)
+
+    await line.accept("c1")
+    assert await line.claimed() == ["c1"]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dragoman.errors import LostLease
+from dragoman.testing.logs import captured
 
 if TYPE_CHECKING:
     from tests.store.conftest import Line
@@ -205,3 +206,17 @@ async def test_a_backoff_within_bounds_outlives_a_restart(line: "Line") -> None:
     await line.crash()
 
     assert await line.claimed() == []
+
+
+async def test_a_state_that_cannot_be_read_begins_anew_and_stops_nobody(line: "Line") -> None:
+    await line.accept("c1")
+    await line.commit(await line.claim(), state={"v": 1})
+    await line.database.change("UPDATE conversation SET state = '{damaged'")
+    await line.accept("c1")
+    await line.accept("c2")
+
+    with captured() as lines:
+        claims = await line.store.claim(10)
+
+    assert {claim.conversation: claim.state for claim in claims} == {"c1": {}, "c2": {}}
+    assert [(entry["event"], entry["conversation"]) for entry in lines] == [("state.unreadable", "c1")]

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +23,7 @@ from dragoman.errors import (
 )
 from dragoman.flow import pressure, retry
 from dragoman.flow.account import Account
-from dragoman.flow.context import Context, freed
+from dragoman.flow.context import Context
 from dragoman.model import (
     Action,
     Answer,
@@ -58,23 +58,80 @@ log = telemetry.logger("work")
 
 async def work(context: Context) -> None:
     """Run turns until told to stop; then finish those that run."""
-    loop = asyncio.get_running_loop()
-    running: set[asyncio.Task[None]] = set()
+    running = _Running(context.limits.turns)
     delay = pressure.Delay()
     try:
         while not context.stopping.is_set():
-            free = context.limits.turns - len(running)
-            if free <= 0:
-                await freed(running, context.stopping)
+            if running.free <= 0:
+                await running.less(context.stopping)
                 continue
-            claims = await _claim(context, free)
+            claims = await _claim(context, running.free)
             delay = _observed(context, delay, claims)
             for claim in claims:
-                task = loop.create_task(_guarded(context, claim, delay.hurried_since))
-                running.add(task)
-                task.add_done_callback(running.discard)
+                place = _Place(running)
+                running.begin(place, _guarded(context, claim, delay.hurried_since, place))
     finally:
-        await _drain(running)
+        await _drain(running.tasks)
+
+
+class _Running:
+    """The turns that run, each at a place; one that waits for its commit only has left its own to the next.
+
+    As many as there are places may wait so besides: more would hide that the store is slow.
+    """
+
+    def __init__(self, places: int) -> None:
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.held = 0
+        self.bell = asyncio.Event()
+        """Rings when a place is left, or a turn ends."""
+        self._places = places
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def free(self) -> int:
+        """Tell how many turns may begin."""
+        return min(self._places - self.held, 2 * self._places - len(self.tasks))
+
+    def begin(self, place: "_Place", turn: Coroutine[Any, Any, None]) -> None:
+        """Let a turn run at its place, and leave it at the end at the latest."""
+        task = self._loop.create_task(turn)
+        self.tasks.add(task)
+        task.add_done_callback(place.end)
+
+    async def less(self, stopping: asyncio.Event) -> None:
+        """Wait until one may begin, or the service is to stop."""
+        stop = asyncio.ensure_future(stopping.wait())
+        while self.free <= 0 and not stop.done():
+            self.bell.clear()
+            rings = asyncio.ensure_future(self.bell.wait())
+            await asyncio.wait({rings, stop}, return_when=asyncio.FIRST_COMPLETED)
+            rings.cancel()
+        stop.cancel()
+
+
+class _Place:
+    """What a running turn holds until it leaves."""
+
+    __slots__ = ("_held", "_running")
+
+    def __init__(self, running: _Running) -> None:
+        self._running = running
+        self._held = True
+        running.held += 1
+
+    def leave(self) -> None:
+        """Let another turn have the place, if it is held still."""
+        if self._held:
+            self._held = False
+            self._running.held -= 1
+            self._running.bell.set()
+
+    def end(self, task: asyncio.Task[None]) -> None:
+        """Take note that the turn has ended."""
+        self._running.tasks.discard(task)
+        self.leave()
+        self._running.bell.set()
 
 
 async def _claim(context: Context, limit: int) -> Sequence[Claim]:
@@ -106,7 +163,7 @@ async def _drain(running: set[asyncio.Task[None]]) -> None:
         await asyncio.gather(*late, return_exceptions=True)
 
 
-async def _guarded(context: Context, claim: Claim, hurried_since: float) -> None:
+async def _guarded(context: Context, claim: Claim, hurried_since: float, place: _Place) -> None:
     """Run one turn, whatever it does: an error is noted and tried again, at last parked."""
     telemetry.crash.passed("c5")
     event, began = claim.events[0].event, 0.0
@@ -114,7 +171,7 @@ async def _guarded(context: Context, claim: Claim, hurried_since: float) -> None
         began = context.clock()
         context.tracer.handling(claim)
     try:
-        await _turn(context, claim, hurried_since)
+        await _turn(context, claim, hurried_since, place)
     except asyncio.CancelledError:
         await _give_back(context, claim)
         raise
@@ -164,7 +221,7 @@ async def _failed(context: Context, claim: Claim, error: Exception, began: float
         context.tracer.handled(claim, began, outcome, fault=type(error).__name__)
 
 
-async def _turn(context: Context, claim: Claim, hurried_since: float) -> None:
+async def _turn(context: Context, claim: Claim, hurried_since: float, place: _Place) -> None:
     """Route and handle one event, then commit."""
     stored = claim.events[0]
     event = stored.event
@@ -185,6 +242,7 @@ async def _turn(context: Context, claim: Claim, hurried_since: float) -> None:
     note = f"{handler}: {turn.remark}" if handler and turn.remark else handler or outcome
     handled = _handled(stored, turn, account, note, began, context.clock())
     telemetry.crash.passed("c7")
+    place.leave()
     await context.store.commit(claim, handled)
     telemetry.crash.passed("c8")
     telemetry.turns.labels(event.platform, outcome).inc()

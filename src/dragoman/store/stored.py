@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dragoman import crypto
+from dragoman import crypto, telemetry
 from dragoman.model import Action, Address, Delivery, Event, Line, Message, Say, Timer
 from dragoman.store.base import Handled, Outgoing, Stage, Stored, Trace
 from dragoman.store.broadcasts import Broadcast, Fate, Recipient, Written, keys, parked
@@ -16,6 +16,8 @@ from dragoman.store.timers import Due, Standing
 REDRIVEN: Final = "redriven"
 """The reason of an event that was put back to work, as the statements write it."""
 RESTORED: Final = "restored: it came before the store was restored from a backup, and may have been answered then"
+
+log = telemetry.logger("store")
 
 _encode = msgspec.json.Encoder().encode
 _event = msgspec.json.Decoder(Event).decode
@@ -73,9 +75,13 @@ def crowded(most: int) -> str:
     return f"{most} messages of this conversation wait already"
 
 
-def read_state(text: str) -> dict[str, Any]:
-    """Read a conversation's state."""
-    return _state(text)
+def read_state(text: str, conversation: str) -> dict[str, Any]:
+    """Read a conversation's state; one that cannot be read is reported, and begins anew: it stops nobody."""
+    try:
+        return _state(text)
+    except msgspec.DecodeError:
+        log.error("state.unreadable", conversation=conversation)
+        return {}
 
 
 def read_action(text: str) -> Action:

@@ -274,7 +274,7 @@ async def _sort(pool: Pool, claims: Claims, leased: Any, head: Any, until: float
             Claim(
                 conversation=conversation,
                 fence=fence,
-                state=read_state(state),
+                state=read_state(state, conversation),
                 events=(stored,),
                 attempt=started + errors + 1,
                 waited=max(0.0, waited),

@@ -103,7 +103,7 @@ async def _clear_states(session: Session, traces: Traces) -> None:
         await session.rows("set_state", conversation=name, state="{}")
         await session.rows("settle_pending", conversation=name)
     for name, state in await session.rows("states_of", conversations=list(traces.groups)):
-        left = scrubbed(read_state(state), traces)
+        left = scrubbed(read_state(state, name), traces)
         if left is not None:
             await session.rows("set_state", conversation=name, state=encode(left))
             await session.rows("settle_pending", conversation=name)

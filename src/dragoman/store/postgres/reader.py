@@ -86,7 +86,7 @@ class PostgresReader:
         """Read the state of a conversation of which nothing waits or runs; None while something does."""
         found = await self._pool.rows("at_rest", conversation=short(conversation))
         pending, state = found[0] if found else (0, "{}")
-        return None if pending else read_state(state)
+        return None if pending else read_state(state, conversation)
 
     async def parked(self, limit: int) -> Sequence[ParkedRow]:
         """List what is set aside, newest first."""

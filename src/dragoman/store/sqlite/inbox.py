@@ -105,7 +105,7 @@ def _enqueue(
         claimed = Claim(
             conversation=event.conversation,
             fence=fence,
-            state=read_state(state),
+            state=read_state(state, event.conversation),
             events=(stored,),
             attempt=1,
             waited=max(0.0, desk.now - now),
@@ -163,7 +163,7 @@ def claim(connection: apsw.Connection, limit: int, until: float, now: float) -> 
                 Claim(
                     conversation=conversation,
                     fence=fence + 1,
-                    state=read_state(state),
+                    state=read_state(state, conversation),
                     events=(stored,),
                     attempt=started + errors + 1,
                     waited=max(0.0, now - ready_at),

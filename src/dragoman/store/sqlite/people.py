@@ -107,7 +107,7 @@ def _clear_states(connection: apsw.Connection, traces: Traces, now: float) -> No
         run(connection, "delete_conversation", conversation=name)
     for name in traces.groups:
         _, state = one(connection, "at_rest", conversation=name) or (0, "{}")
-        left = scrubbed(read_state(state), traces)
+        left = scrubbed(read_state(state, name), traces)
         if left is not None:
             run(connection, "set_state", conversation=name, state=encode(left))
             run(connection, "recount", conversation=name, now=now)

@@ -103,7 +103,7 @@ def _fires(connection: apsw.Connection, timer: str, conversation: str, limit: in
 
 def _at_rest(connection: apsw.Connection, conversation: str) -> dict[str, Any] | None:
     pending, state = one(connection, "at_rest", conversation=conversation) or (0, "{}")
-    return None if pending else read_state(state)
+    return None if pending else read_state(state, conversation)
 
 
 def _history(connection: apsw.Connection, conversation: str, limit: int, before: int) -> list[Line]:

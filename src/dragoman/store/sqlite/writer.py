@@ -14,7 +14,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import apsw
 
-from dragoman.errors import DragomanError, StoreAway
+from dragoman.errors import StoreAway
 from dragoman.store.base import Wake
 from dragoman.store.sqlite.desk import Desk, Found
 
@@ -330,5 +330,5 @@ def _run_aside(change: Change) -> None:
         change.result = change.function()
     except apsw.Error as error:
         change.failure = StoreAway(f"the database refused: {error}")
-    except (DragomanError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - this thread's outer loop: the failure goes to who asked
         change.failure = error
