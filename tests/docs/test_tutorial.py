@@ -92,7 +92,7 @@ async def test_the_trace_and_the_parked_list_say_what_became_of_a_message(reader
 
     log = reader.service.last_words()
     assert '"event":"accepted"' in log
-    assert '"events": [1]' in log
+    assert '"events":[1]' in log
     trace = await reader.command("trace", "e1")
     assert re.search(r"route .* rules\.answer", trace)
     assert await reader.command("parked") == "Nothing is parked.\n"
@@ -107,4 +107,4 @@ async def test_the_log_says_why_nothing_arrives(reader: Reader, trouble: str, re
         while "poll.halted" not in reader.service.last_words():
             await asyncio.sleep(0.05)
 
-    assert f'"reason": "{reason}"' in reader.service.last_words()
+    assert f'"reason":"{reason}"' in reader.service.last_words()

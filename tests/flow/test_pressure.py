@@ -413,4 +413,33 @@ def test_a_clock_that_differs_is_told_once_a_minute(logs: io.StringIO) -> None:
 
     lines = [line for line in logs.getvalue().splitlines() if "clock.skewed" in line]
     assert len(lines) == 2
-    assert '"ahead": -3600' in lines[0]
+    assert '"ahead":-3600' in lines[0]
+
+
+async def test_a_turn_that_waits_for_its_commit_leaves_its_place_and_as_many_again_may(desk: Desk) -> None:
+    desk.context = dataclasses.replace(desk.context, limits=dataclasses.replace(desk.context.limits, turns=2))
+    events = [desk.event(f"t{number}", channel=f"c{number}", chat_kind="direct") for number in range(9)]
+    accepted = await desk.accept(*events)
+    store: Any = desk.store
+    commit, waiting, most, gate = store.commit, 0, 0, asyncio.Event()
+
+    async def held(claim: Any, handled: Any) -> None:
+        nonlocal waiting, most
+        waiting += 1
+        most = max(most, waiting)
+        await gate.wait()
+        waiting -= 1
+        await commit(claim, handled)
+
+    store.commit = held
+    async with desk.working():
+        async with asyncio.timeout(20):
+            while waiting < 4:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)  # more would have come by now
+        before = most
+        gate.set()
+        await desk.finished(*accepted)
+
+    assert before == 4
+    assert sorted(await desk.said()) == [f"echo: t{number}" for number in range(9)]

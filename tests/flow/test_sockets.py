@@ -390,7 +390,7 @@ async def test_a_session_hears_why_its_socket_closed(bench: Bench, logs: io.Stri
         await bench.server.close(4000)
         await until(lambda: bench.server.opened == 2)
 
-    assert '"reason": "4000 "' in logs.getvalue()
+    assert '"reason":"4000 "' in logs.getvalue()
 
 
 async def test_a_peer_that_is_gone_is_noticed_though_its_connection_is_not(bench: Bench) -> None:
@@ -513,7 +513,7 @@ async def test_what_only_the_operator_can_end_is_shown_and_tried_again(bench: Be
         await until(lambda: bench.server.opened == 2)
         await until(lambda: metric("dragoman_account_paused") == 0)
 
-    assert '"reason": "the operator must look"' in logs.getvalue()
+    assert '"reason":"the operator must look"' in logs.getvalue()
     assert bench.server.most == 1
 
 
@@ -522,7 +522,7 @@ async def test_refused_credentials_open_no_socket(bench: Bench, logs: io.StringI
         await until(lambda: metric("dragoman_account_paused") == 1)
 
     assert bench.server.opened == 0
-    assert '"reason": "the token is dead"' in logs.getvalue()
+    assert '"reason":"the token is dead"' in logs.getvalue()
 
 
 async def test_a_bug_of_an_adapter_costs_its_socket_and_no_more(bench: Bench, logs: io.StringIO) -> None:
