@@ -89,6 +89,7 @@ MEASURES: Final[Mapping[str, tuple[Measure, int]]] = {
     "backlog": (measures.backlog, 100_000),
     "engines": (measures.engines, 3),
     "long": (measures.long, 16_000),
+    "media": (measures.media, 10),
     "route": (measures.route, 20),
     "soak": (soak.measure, 300),
 }

@@ -37,6 +37,8 @@ class Phase:
     """Accounts that the conversations are spread over."""
     padding: str = ""
     """Text that makes the messages longer."""
+    files: int = 0
+    """Files that each message shares."""
 
 
 class _Connection(asyncio.Protocol):
@@ -139,7 +141,13 @@ class Load:
         self._numbers[conversation] += 1
         number = self._numbers[conversation]
         message = workload.message(
-            phase.name, conversation, number, intended, accounts=phase.accounts, padding=phase.padding
+            phase.name,
+            conversation,
+            number,
+            intended,
+            accounts=phase.accounts,
+            padding=phase.padding,
+            files=phase.files,
         )
         self.messages[message.name] = message
         lane = self._lanes[conversation]

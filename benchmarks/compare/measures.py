@@ -17,6 +17,7 @@ from benchmarks.compare.rounds import FOLDER, Bout, Figures, started, throughput
 
 TIMES: Final = 5
 ONE: Final = Phase(name="one", seconds=0, conversations=1, in_flight=1, settle=60)
+WARM: Final = Phase(name="warm", seconds=2, conversations=1000)
 FLIGHT: Final = Phase(name="flight", seconds=5, conversations=1000)
 DECOY: Final = """
 from dragoman import Plugin, Turn
@@ -67,16 +68,27 @@ async def idle(count: int, _postgres: str) -> list[str]:
 
 async def accounts(count: int, _postgres: str) -> list[str]:
     """Measure one process with one account, and with many that all get messages."""
-    return [await _beside(f"{many} accounts", Setup(accounts=many), accounts=many) for many in (1, count)]
+    return [
+        await _beside(f"{many} accounts", Setup(accounts=many), dataclasses.replace(WARM, accounts=many))
+        for many in (1, count)
+    ]
 
 
 async def long(count: int, _postgres: str) -> list[str]:
     """Measure texts of growing length, to the one given: the cost of a character must not grow."""
     lines = []
     for length in (0, count // 4, count // 2, count):
-        padding = workload.padding(length)
-        lines.append(await _beside(f"texts of {length} characters", contestants.PLAIN, padding=padding))
+        warm = dataclasses.replace(WARM, padding=workload.padding(length))
+        lines.append(await _beside(f"texts of {length} characters", contestants.PLAIN, warm))
     return lines
+
+
+async def media(count: int, _postgres: str) -> list[str]:
+    """Measure messages that share files, up to so many: the line carries references, and fetches none."""
+    return [
+        await _beside(f"{files} files in a message", contestants.PLAIN, dataclasses.replace(WARM, files=files))
+        for files in (0, 1, count)
+    ]
 
 
 async def route(count: int, _postgres: str) -> list[str]:
@@ -106,7 +118,13 @@ async def conversations(count: int, postgres: str) -> list[str]:
                     await bout.load.play(ONE)
                 await _fill(folder, url, many)
                 async with started("dragoman", setup, folder) as bout:
-                    lines.append(_line(f"{many} stored conversations", bout, await _measured(bout, many)))
+                    lines.append(
+                        _line(
+                            f"{many} stored conversations",
+                            bout,
+                            await _measured(bout, dataclasses.replace(WARM, conversations=many)),
+                        )
+                    )
     return lines
 
 
@@ -121,7 +139,7 @@ async def backlog(count: int, postgres: str) -> list[str]:
                     await bout.load.play(ONE)
                 await _crowd(folder, url, many)
                 async with started("dragoman", setup, folder) as bout:
-                    lines.append(_line(f"{many} messages wait in one conversation", bout, await _measured(bout, 1000)))
+                    lines.append(_line(f"{many} messages wait in one conversation", bout, await _measured(bout)))
     return lines
 
 
@@ -155,15 +173,14 @@ async def _fill(folder: Path, url: str, count: int) -> None:
         await asyncio.to_thread(stored.fill_file, folder / "dragoman.db", count)
 
 
-async def _beside(title: str, setup: Setup, *, accounts: int = 1, padding: str = "") -> str:
+async def _beside(title: str, setup: Setup, warm: Phase = WARM) -> str:
     async with started("dragoman", setup) as bout:
-        return _line(title, bout, await _measured(bout, 1000, accounts, padding))
+        return _line(title, bout, await _measured(bout, warm))
 
 
-async def _measured(bout: Bout, conversations: int, accounts: int = 1, padding: str = "") -> Figures:
-    phase = Phase(name="warm", seconds=2, conversations=conversations, accounts=accounts, padding=padding)
-    await bout.load.play(phase)
-    figures = await throughput(bout, dataclasses.replace(phase, name="flight", seconds=5))
+async def _measured(bout: Bout, warm: Phase = WARM) -> Figures:
+    await bout.load.play(warm)
+    figures = await throughput(bout, dataclasses.replace(warm, name="flight", seconds=5))
     return figures | {"p50_ms": oracle.quantile(oracle.latencies(bout.load.order), 0.5) * 1000}
 
 

@@ -24,10 +24,16 @@ _BODY: Final = (
     '"client_msg_id":"00000000-0000-4000-8000-%(number)012d","text":"%(text)s","team":"' + TEAM + '",'
     '"blocks":[{"type":"rich_text","block_id":"b1","elements":[{"type":"rich_text_section",'
     '"elements":[{"type":"text","text":"%(text)s"}]}]}],'
-    '"channel":"D%(conversation)08d","event_ts":"%(ts)s","channel_type":"im"},'
+    '"channel":"D%(conversation)08d",%(files)s"event_ts":"%(ts)s","channel_type":"im"},'
     '"type":"event_callback","event_id":"Ev%(number)09d","event_time":%(second)d,'
     '"authorizations":[{"enterprise_id":null,"team_id":"' + TEAM + '","user_id":"' + BOT + '","is_bot":true,'
     '"is_enterprise_install":false}],"is_ext_shared_channel":false,"event_context":"4-bench-%(number)d"}'
+)
+_FILE: Final = (
+    '{"id":"F%(conversation)08dN%(number)d","created":%(second)d,"timestamp":%(second)d,"name":"photo%(number)d.jpg",'
+    '"title":"photo","mimetype":"image/jpeg","filetype":"jpg","mode":"hosted","size":482113,"file_access":"visible",'
+    '"url_private":"https://files.invalid/files-pri/F%(conversation)08dN%(number)d/photo.jpg",'
+    '"url_private_download":"https://files.invalid/files-pri/F%(conversation)08dN%(number)d/download/photo.jpg"}'
 )
 _HEAD: Final = (
     "POST /hooks/%s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Slackbot 1.0 (+https://api.slack.com/robots)\r\n"
@@ -63,9 +69,9 @@ def account(number: int) -> str:
 
 
 def message(
-    phase: str, conversation: int, number: int, intended: float, *, accounts: int = 1, padding: str = ""
+    phase: str, conversation: int, number: int, intended: float, *, accounts: int = 1, padding: str = "", files: int = 0
 ) -> Message:
-    """Write the n-th message of a conversation; `padding` makes it longer."""
+    """Write the n-th message of a conversation; `padding` makes it longer, and it shares so many `files`."""
     name = f"{phase} c{conversation} n{number}"
     serial, seconds = next(_numbers), int(time.time())
     facts = {
@@ -74,6 +80,7 @@ def message(
         "text": name + padding,
         "second": seconds,
         "ts": f"{seconds}.{serial % 1_000_000:06d}",
+        "files": _shared(conversation, seconds, files) if files else "",
     }
     return Message(
         name=name,
@@ -83,6 +90,12 @@ def message(
         account=account(conversation % accounts),
         body=(_BODY % facts).encode(),
     )
+
+
+def _shared(conversation: int, second: int, count: int) -> str:
+    """Write the fields that a message with files has besides."""
+    facts = ({"conversation": conversation, "second": second, "number": number} for number in range(count))
+    return '"subtype":"file_share","upload":false,"files":[' + ",".join(_FILE % each for each in facts) + "],"
 
 
 def padding(length: int) -> str:
