@@ -512,3 +512,26 @@ async def test_what_fails_between_two_transactions_is_told_to_who_asked_and_stop
 
     await line.accept("c1")
     assert await line.claimed() == ["c1"]
+
+
+FRAME: Final = 24 + 4096
+"""Bytes of the log for one page."""
+
+
+def frames(sqlite: SqliteStore) -> float:
+    return Path(connection_of(sqlite).db_filename("main") + "-wal").stat().st_size / FRAME
+
+
+async def log_of(line: "Line", sqlite: SqliteStore, times: int, at_a_time: int) -> float:
+    """Accept messages; returns how many frames the log has grown to."""
+    for _ in range(times):
+        await asyncio.gather(*(line.accept(f"c{number}") for number in range(at_a_time)))
+    return frames(sqlite)
+
+
+async def test_messages_that_come_one_by_one_keep_the_log_short(line: "Line", sqlite: SqliteStore) -> None:
+    assert 250 < await log_of(line, sqlite, 300, 1) < 400
+
+
+async def test_messages_that_share_transactions_share_a_longer_log(line: "Line", sqlite: SqliteStore) -> None:
+    assert 2000 < await log_of(line, sqlite, 100, 64) < 5000

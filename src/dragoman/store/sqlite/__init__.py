@@ -110,6 +110,8 @@ class SqliteStore:
         relieve = disk.relieve if disk is not None else None
         store = cls(Writer(connection, asyncio.get_running_loop(), relieve), reader, lock, (clock, wall or clock), disk)
         store.pages = SqlitePages(store._writer, followed) if followed else None
+        if not followed:
+            store._writer.shorten_log()
         store.people.empty_log = None if followed else functools.partial(opening.empty_log, connection)
         store._until = restored.until(connection)
         store._waiting = one(connection, "waiting_events")

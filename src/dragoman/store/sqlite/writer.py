@@ -31,6 +31,10 @@ BATCH: Final = 512
 """Changes that share one transaction, at most."""
 QUEUE: Final = 20_000
 """Changes that may wait for the writer; more are refused as `StoreAway`."""
+LOG: Final = 250
+"""Frames of the write-ahead log, for each change that usually shares a transaction, from which on it is let go."""
+LONGEST: Final = 4_000
+"""Frames (16 MB) from which on it is let go in any case."""
 COMPANY: Final = 0.001
 """Seconds for which a change that nobody hurries waits for others to share their transaction."""
 
@@ -84,11 +88,26 @@ class Writer:
         self._alone = False
         self._arrivals: list[tuple[Desk[Any], list[Any], list[Any]]] = []
         self._batch: list[Change] = []
+        self._shared = 1.0
         self._dismissed = False
         self._closing = False
         self._ended = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
+
+    def shorten_log(self) -> None:
+        """Let the write-ahead log go into the file as it grows long; for who else empties it, this is not called.
+
+        Messages wait meanwhile. A few are kept short and often; the more share each transaction, the more share a
+        longer wait, too, and the fewer pages are written twice.
+        """
+        self._connection.set_wal_hook(self._committed)
+
+    def _committed(self, connection: apsw.Connection, _name: str, frames: int) -> int:
+        if frames >= min(LONGEST, LOG * self._shared):
+            with contextlib.suppress(apsw.Error):  # what does not go now stays in the log, and goes another time
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return apsw.SQLITE_OK
 
     def run(
         self,
@@ -256,6 +275,7 @@ class Writer:
     def _work_off(self, batch: list[Change]) -> None:
         """Run what waits, and have it answered with what came of it at the desks."""
         self._batch, self._arrivals = batch, []
+        self._shared += (len(batch) - self._shared) / 16  # so that some sixteen transactions count
         self._apply([change for change in batch if not change.aside])
         for change in batch:
             if change.aside:
