@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -550,6 +551,25 @@ async def test_a_reply_whose_connection_closed_while_it_was_written_is_parked_as
 
     assert parked["kind"] == "delivery"
     assert parked["reason"].startswith("unsure")
+
+
+async def test_a_caller_that_reads_no_answers_is_let_go(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hooks, "READ_SECONDS", 0.2)
+    loop = asyncio.get_running_loop()
+
+    async def ask_on(deaf: socket.socket) -> None:
+        async with asyncio.timeout(30):
+            while True:
+                await loop.sock_sendall(deaf, 1000 * bare("/hooks/nobody"))
+
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.settimeout(0)
+        await loop.sock_connect(deaf, ("127.0.0.1", site.port))
+        with pytest.raises(ConnectionError):
+            await ask_on(deaf)
+
+    assert (await site.get("/health/live")).status == 200
 
 
 # A stop
