@@ -119,6 +119,15 @@ async def test_what_was_erased_leaves_nothing(line: "Line") -> None:
     assert await line.store.recall("erased:x") == "1"
 
 
+async def test_of_a_state_that_cannot_be_read_nothing_is_left(line: "Line") -> None:
+    await live(line)
+    await line.database.change(f"UPDATE conversation SET state = '{{u1 {CANARY}' WHERE id = 'g1'")  # noqa: S608 - ours
+
+    await erase(line)
+
+    assert CANARY not in await everything(line)
+
+
 async def test_what_is_others_stays(line: "Line") -> None:
     await live(line)
     await erase(line)

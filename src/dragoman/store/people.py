@@ -241,8 +241,13 @@ def free_to_go(rows: Iterable[Sequence[Any]], held: Iterable[Hold]) -> set[int]:
     return {number for number, stored in read if stored is None or str(sender_of(stored.event)) not in names}
 
 
-def scrubbed(state: Mapping[str, Any], traces: Traces) -> dict[str, Any] | None:
-    """Take out of a group's state what is a person's: a question to them, and what names them; None: nothing is."""
+def scrubbed(state: Mapping[str, Any] | None, traces: Traces) -> dict[str, Any] | None:
+    """Take out of a group's state what is a person's: a question to them, and what names them; None: nothing is.
+
+    Of a state that cannot be read (None) nothing is left: nobody can say whom it names.
+    """
+    if state is None:
+        return {}
     words = [traces.person.id, *(name for name in traces.names if len(name) > 2)]
 
     def theirs(value: Any) -> bool:

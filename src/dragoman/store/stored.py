@@ -77,11 +77,19 @@ def crowded(most: int) -> str:
 
 def read_state(text: str, conversation: str) -> dict[str, Any]:
     """Read a conversation's state; one that cannot be read is reported, and begins anew: it stops nobody."""
+    state = readable_state(text)
+    if state is None:
+        log.error("state.unreadable", conversation=conversation)
+        return {}
+    return state
+
+
+def readable_state(text: str) -> dict[str, Any] | None:
+    """Read a conversation's state; None when it cannot be read."""
     try:
         return _state(text)
     except msgspec.DecodeError:
-        log.error("state.unreadable", conversation=conversation)
-        return {}
+        return None
 
 
 def read_action(text: str) -> Action:

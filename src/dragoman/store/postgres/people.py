@@ -9,7 +9,7 @@ from dragoman.store.person import ERASED
 from dragoman.store.postgres import outbox
 from dragoman.store.postgres.inbox import plain, short
 from dragoman.store.postgres.pool import Pool, Session
-from dragoman.store.stored import encode, read_state
+from dragoman.store.stored import encode, readable_state
 
 SILENT = {"action": encode(Say(message=Message())), "address": encode(Address(account="-")), "erased": ERASED}
 """What stands in the place of an erased delivery."""
@@ -103,7 +103,7 @@ async def _clear_states(session: Session, traces: Traces) -> None:
         await session.rows("set_state", conversation=name, state="{}")
         await session.rows("settle_pending", conversation=name)
     for name, state in await session.rows("states_of", conversations=list(traces.groups)):
-        left = scrubbed(read_state(state, name), traces)
+        left = scrubbed(readable_state(state), traces)
         if left is not None:
             await session.rows("set_state", conversation=name, state=encode(left))
             await session.rows("settle_pending", conversation=name)

@@ -11,7 +11,7 @@ from dragoman.store.person import ERASED
 from dragoman.store.sqlite.reader import SqliteReader
 from dragoman.store.sqlite.statements import one, rows, run
 from dragoman.store.sqlite.writer import Writer
-from dragoman.store.stored import encode, read_state
+from dragoman.store.stored import encode, readable_state
 
 SILENT = {"action": encode(Say(message=Message())), "address": encode(Address(account="-")), "erased": ERASED}
 """What stands in the place of an erased delivery."""
@@ -107,7 +107,7 @@ def _clear_states(connection: apsw.Connection, traces: Traces, now: float) -> No
         run(connection, "delete_conversation", conversation=name)
     for name in traces.groups:
         _, state = one(connection, "at_rest", conversation=name) or (0, "{}")
-        left = scrubbed(read_state(state, name), traces)
+        left = scrubbed(readable_state(state), traces)
         if left is not None:
             run(connection, "set_state", conversation=name, state=encode(left))
             run(connection, "recount", conversation=name, now=now)
