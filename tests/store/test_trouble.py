@@ -208,10 +208,11 @@ async def test_a_backoff_within_bounds_outlives_a_restart(line: "Line") -> None:
     assert await line.claimed() == []
 
 
-async def test_a_state_that_cannot_be_read_begins_anew_and_stops_nobody(line: "Line") -> None:
+@pytest.mark.parametrize("state", ["{damaged", '{"a": ' + 100_000 * "[" + 100_000 * "]" + "}"], ids=["damaged", "deep"])
+async def test_a_state_that_cannot_be_read_begins_anew_and_stops_nobody(line: "Line", state: str) -> None:
     await line.accept("c1")
     await line.commit(await line.claim(), state={"v": 1})
-    await line.database.change("UPDATE conversation SET state = '{damaged'")
+    await line.database.change(f"UPDATE conversation SET state = '{state}'")  # noqa: S608 - of ours
     await line.accept("c1")
     await line.accept("c2")
 

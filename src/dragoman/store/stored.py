@@ -88,7 +88,7 @@ def readable_state(text: str) -> dict[str, Any] | None:
     """Read a conversation's state; None when it cannot be read."""
     try:
         return _state(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # one as deep as could just be written may be too deep to read
         return None
 
 
