@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from dragoman import telemetry
-from dragoman.web import hooks
+from dragoman.web import hooks, protocol
 from dragoman.web.visit import header_lines
 from dragoman.wire import Http, Response
 
@@ -553,14 +553,17 @@ async def test_a_reply_whose_connection_closed_while_it_was_written_is_parked_as
     assert parked["reason"].startswith("unsure")
 
 
-async def test_a_caller_that_reads_no_answers_is_let_go(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hooks, "READ_SECONDS", 0.2)
+@pytest.mark.parametrize("path", ["/hooks/nobody", "/health/live"])
+async def test_a_caller_that_reads_no_answers_is_let_go(
+    site: "Site", monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(protocol, "READ_SECONDS", 0.2)
     loop = asyncio.get_running_loop()
 
     async def ask_on(deaf: socket.socket) -> None:
         async with asyncio.timeout(30):
             while True:
-                await loop.sock_sendall(deaf, 1000 * bare("/hooks/nobody"))
+                await loop.sock_sendall(deaf, 1000 * bare(path))
 
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

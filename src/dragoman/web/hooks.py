@@ -16,8 +16,6 @@ from dragoman.wire import MAX_BODY, Http, Response
 
 BODY_SECONDS: Final = 15.0
 """Seconds that a body may take."""
-READ_SECONDS: Final = 15.0
-"""Seconds that a caller may take to read the answers before, while the next one waits."""
 METHODS: Final = ("GET", "HEAD", "POST", "PUT")
 
 log = telemetry.logger("hooks")

@@ -21,6 +21,8 @@ HEADER_BYTES: Final = 65_536
 """Bytes that may come on end which belong to no body: a request's headers have fewer, and so have its trailers."""
 HEADER_SECONDS: Final = 10.0
 """Seconds that a request's headers may take."""
+READ_SECONDS: Final = 15.0
+"""Seconds in which a caller has to read something, while more is written than it has read."""
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -31,6 +33,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **keywords)
         self._stray = 0
         self._patience: asyncio.TimerHandle | None = None
+        self._deaf: asyncio.TimerHandle | None = None
+        """Rings when the caller should have read something."""
         self._within = False
         """Whether the parser is between a request's headers and its end."""
         self._until: float | None = None
@@ -52,6 +56,28 @@ class BoundedProtocol(HttpToolsProtocol):
         """Leave the connection to the socket's protocol."""
         super().handle_websocket_upgrade()
         self._let_go()
+
+    def pause_writing(self) -> None:
+        """Wait for a caller who has much to read; one that reads nothing is let go, whatever else waits for it."""
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        """Go on: the caller has read."""
+        self._heard()
+        super().resume_writing()
+
+    def _await_reader(self, before: int | None = None) -> None:
+        left = self.transport.get_write_buffer_size()
+        if before is not None and left >= before:
+            self.transport.abort()
+        else:
+            self._deaf = self.loop.call_later(READ_SECONDS, self._await_reader, left)
+
+    def _heard(self) -> None:
+        if self._deaf is not None:
+            self._deaf.cancel()
+            self._deaf = None
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless headers have grown beyond the limit."""
@@ -141,6 +167,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _let_go(self) -> None:
         """Forget what knows us, so that we are freed at once: the collector of cycles comes seldom."""
+        self._heard()
         self.parser = None  # type: ignore[assignment]  # as uvicorn does
         self.cycle = None  # type: ignore[assignment]  # as uvicorn begins
         self.pipeline.clear()

@@ -9,7 +9,6 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, HttpToolsProtocol
 
 from dragoman.flow.account import Account
-from dragoman.web import hooks
 from dragoman.web.hooks import Disconnected
 from dragoman.wire import MAX_BODY, Http, Response
 
@@ -91,17 +90,10 @@ class Visit:
         return self._leaving
 
     async def writable(self) -> None:
-        """Wait until the caller has read enough of what was written before; raises `Disconnected` when it is gone.
-
-        One that reads nothing for long is gone for us, and its connection is closed.
-        """
+        """Wait until the caller has read enough of what was written before; raises `Disconnected` when it is gone."""
         flow: FlowControl = self._door.flow
         if flow.write_paused and not self.disconnected:
-            try:
-                async with asyncio.timeout(hooks.READ_SECONDS):
-                    await flow.drain()
-            except TimeoutError:
-                self._door.transport.abort()
+            await flow.drain()
         if self.disconnected or self._door.transport.is_closing():
             raise Disconnected
 
