@@ -6,11 +6,11 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 from tests.store.conftest import said
 from tests.store.test_sqlite import Holding, connection_of, standing
 
+from dragoman.errors import StoreAway
 from dragoman.model import Address, Message, Say
 from dragoman.store.base import Claim, Handled, Later, Outgoing, Pause
 from dragoman.store.sqlite import SqliteStore, desk
@@ -280,18 +280,24 @@ async def test_what_a_look_sets_aside_hides_nothing_behind_it(line: "Line", sqli
     assert len(await sqlite.reader.parked(50)) == 20
 
 
+NO_LEASES = """
+CREATE TRIGGER no_leases BEFORE UPDATE ON conversation WHEN new.because = 'leased'
+BEGIN SELECT raise(ABORT, 'nobody leases'); END
+"""
+
+
 async def test_who_accepts_does_not_hear_that_a_look_failed(line: "Line", sqlite: SqliteStore) -> None:
     await line.accept("bad")
     await line.commit(await line.claim())
-    damage(sqlite, "UPDATE conversation SET state = 'no state' WHERE id = 'bad'")
+    damage(sqlite, NO_LEASES)
     asking = await standing(sqlite, 5)
 
     accepted = await line.accept("bad")
 
     assert not accepted.duplicate
-    with pytest.raises(msgspec.DecodeError):
+    with pytest.raises(StoreAway):
         await asking
-    damage(sqlite, "UPDATE conversation SET state = '{}' WHERE id = 'bad'")
+    damage(sqlite, "DROP TRIGGER no_leases")
     assert (await line.claim()).attempt == 1
 
 
