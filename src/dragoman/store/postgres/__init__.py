@@ -177,7 +177,7 @@ class PostgresStore:
         living = await upkeep.roles(self._pool)
         engines = {name for name, each in living.items() if "engine" in each}
         if self._bell is not None:
-            self._bell.know(others=len(living) > 1, engines=bool(engines - {self.owner}))
+            self._bell.know(others=len(living) - 1, engines=bool(engines - {self.owner}))
         return Alive(replicas=len(living), senders=len(engines))
 
     # The inbox

@@ -1,8 +1,9 @@
 """Hints between replicas: something may be ready, a turn is over, a frame for who is connected there.
 
 A hint that is lost costs latency only: polling is the truth. NOTIFY takes a lock of the whole database at its commit,
-so it never rides in a transaction of the line: the first hint leaves at once, later ones are collected for a moment,
-and for longer where this process does itself what it hints at. Where a shared cache answers, it carries them instead.
+so it never rides in a transaction of the line: the first hint leaves at once, later ones are collected for a moment, a
+longer one the more replicas live, and for longer still where this process does itself what it hints at. Where a shared
+cache answers, it carries them instead.
 """
 
 import asyncio
@@ -21,10 +22,10 @@ from dragoman.errors import StoreAway
 from dragoman.store.postgres.pool import AWAY, CONNECT, Pool, session_settings
 
 CHANNEL: Final = "line"
-PERIOD: Final = 0.01
-"""Seconds between two notifications of one replica, at least."""
+SPACE: Final = 0.0015
+"""Seconds between two notifications, whichever replica sends them: for each that lives a replica waits so long."""
 LAZY: Final = 0.1
-"""The same where what is told is looked after here too: others only help."""
+"""Seconds at most; and those where what is told is looked after here too: others only help."""
 NOTIFY: Final = "SELECT set_config('synchronous_commit', 'off', true), pg_notify('dragoman_' || current_schema(), $1)"
 """Without a flush: it would be waited for under the lock."""
 LARGEST: Final = 7000
@@ -73,6 +74,8 @@ class Bell:
         self._others = self._engines = True
         """Whether there is anybody to ring for, and anybody to wake: as it was known last, until one is heard."""
         self._known = False
+        self._period = 0.01
+        """Seconds between two notifications of ours, at least."""
         self._soon = asyncio.Event()
 
     async def close(self) -> None:
@@ -87,12 +90,13 @@ class Bell:
         self._light = light
         self._listening.add(asyncio.create_task(self._listen_light(light)))
 
-    def know(self, *, others: bool, engines: bool) -> None:
-        """Note which other replicas live; the first time they are told that this one does."""
+    def know(self, *, others: int, engines: bool) -> None:
+        """Note how many other replicas live, and if engines do; the first time they are told that this one does."""
         if not self._known:
             self._known = self._others = self._engines = True
             self.ring("work")
-        self._others, self._engines = others, engines
+        self._others, self._engines = others > 0, engines
+        self._period = min(LAZY, SPACE * (others + 1))
 
     def ring(self, *wakes: str, over: int = 0, told: str = "", soon: bool = True) -> None:
         """Say that there may be something to do, that an event's turn is over, or what is told to all."""
@@ -112,9 +116,9 @@ class Bell:
             self._soon.clear()
             for payload in _payloads(hint):
                 await self._send(payload)
-            await asyncio.sleep(PERIOD)
+            await asyncio.sleep(self._period)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LAZY - PERIOD):
+                async with asyncio.timeout(LAZY - self._period):
                     await self._soon.wait()
 
     async def _send(self, payload: str) -> None:
