@@ -136,7 +136,10 @@ class Settings:
     log_level: typing.Literal["debug", "info", "warning", "error"] = setting(
         "Log lines of this level and above.", default="info"
     )
-    turns: int = setting("Turns that run at the same time, at most; as many again may wait for the store to keep what they did.", default=64)
+    turns: int = setting(
+        "Turns that run at the same time, at most; as many again may wait for the store to keep what they did.",
+        default=64,
+    )
     turn_seconds: float = setting("Seconds that one turn may take.", default=120.0)
     sends: int = setting("Deliveries that are under way at the same time, at most.", default=128)
     linger: float = setting(
