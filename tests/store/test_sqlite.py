@@ -530,7 +530,7 @@ async def log_of(line: "Line", sqlite: SqliteStore, times: int, at_a_time: int) 
 
 
 async def test_messages_that_come_one_by_one_keep_the_log_short(line: "Line", sqlite: SqliteStore) -> None:
-    assert 250 < await log_of(line, sqlite, 300, 1) < 400
+    assert 1000 < await log_of(line, sqlite, 600, 1) < 1200
 
 
 async def test_messages_that_share_transactions_share_a_longer_log(line: "Line", sqlite: SqliteStore) -> None:

@@ -31,7 +31,7 @@ BATCH: Final = 512
 """Changes that share one transaction, at most."""
 QUEUE: Final = 20_000
 """Changes that may wait for the writer; more are refused as `StoreAway`."""
-LOG: Final = 250
+LOG: Final = 1_000
 """Frames of the write-ahead log, for each change that usually shares a transaction, from which on it is let go."""
 LONGEST: Final = 4_000
 """Frames (16 MB) from which on it is let go in any case."""
@@ -98,8 +98,8 @@ class Writer:
     def shorten_log(self) -> None:
         """Let the write-ahead log go into the file as it grows long; for who else empties it, this is not called.
 
-        Messages wait meanwhile. A few are kept short and often; the more share each transaction, the more share a
-        longer wait, too, and the fewer pages are written twice.
+        Messages wait meanwhile. Where they come one by one that is kept short; the more share each transaction, the
+        more share a longer wait, too, and the fewer pages are written twice.
         """
         self._connection.set_wal_hook(self._committed)
 
