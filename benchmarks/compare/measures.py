@@ -118,13 +118,8 @@ async def conversations(count: int, postgres: str) -> list[str]:
                     await bout.load.play(ONE)
                 await _fill(folder, url, many)
                 async with started("dragoman", setup, folder) as bout:
-                    lines.append(
-                        _line(
-                            f"{many} stored conversations",
-                            bout,
-                            await _measured(bout, dataclasses.replace(WARM, conversations=many)),
-                        )
-                    )
+                    figures = await _measured(bout, dataclasses.replace(WARM, conversations=many))
+                    lines.append(_line(f"{many} stored conversations", bout, figures))
     return lines
 
 

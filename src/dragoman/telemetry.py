@@ -279,7 +279,8 @@ archive_failures = Counter(
 )
 
 
-Line = dict[str, object]
+Entry = dict[str, object]
+"""What one line of the log says."""
 
 
 class _Sink:
@@ -292,10 +293,10 @@ class _Sink:
     def __init__(self) -> None:
         self.level = logging.INFO
         self.stream: TextIO | None = None  # standard error, whatever that is by then
-        self._kept: deque[Line] = deque()  # any thread may add to it, and any may take what is there
+        self._kept: deque[Entry] = deque()  # any thread may add to it, and any may take what is there
         self._writing = threading.RLock()  # who has taken lines writes them before anybody takes later ones
 
-    def keep(self, line: Line) -> None:
+    def keep(self, line: Entry) -> None:
         """Write a line soon: when the event loop has come round, or with the next one that is urgent."""
         loop = asyncio._get_running_loop()  # noqa: SLF001 - public by the documentation: it raises nothing
         if loop is None:
@@ -305,7 +306,7 @@ class _Sink:
         if len(self._kept) == 1:
             loop.call_soon(self.flush)
 
-    def write(self, line: Line) -> None:
+    def write(self, line: Entry) -> None:
         """Write a line now, after those that are kept."""
         self._kept.append(line)
         self.flush()
@@ -313,7 +314,7 @@ class _Sink:
     def flush(self) -> None:
         """Write what is kept."""
         with self._writing:
-            kept: list[Line] = []
+            kept: list[Entry] = []
             with contextlib.suppress(IndexError):  # so it ends
                 while True:
                     kept.append(self._kept.popleft())
@@ -414,7 +415,7 @@ _ENCODE: Final = msgspec.json.Encoder(enc_hook=_SHOWN.repr).encode_lines
 _NOT_ASCII: Final = re.compile(r"[^\0-\x7f]")
 
 
-def _text(lines: list[Line]) -> str:
+def _text(lines: list[Entry]) -> str:
     """Write lines in ASCII: a terminal or a file need not agree with us on more."""
     try:
         text = _ENCODE(lines).decode()
@@ -423,7 +424,7 @@ def _text(lines: list[Line]) -> str:
     return text if text.isascii() else _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
-def _shown(line: Line) -> str:
+def _shown(line: Entry) -> str:
     """Write a line that JSON does not have as Python shows its values."""
     shown = {name: each if isinstance(each, str | int) else _SHOWN.repr(each) for name, each in line.items()}
     return json.dumps(shown, separators=(",", ":")) + "\n"

@@ -18,7 +18,7 @@ from dragoman.archive.seal import Seal
 from dragoman.errors import ArchiveAway
 from dragoman.model import Secret
 from dragoman.store.pages import Photo
-from dragoman.store.sqlite.pages import ROOMY
+from dragoman.store.sqlite.writer import LONGEST
 from dragoman.testing.clock import FakeClock
 
 
@@ -59,7 +59,7 @@ async def test_while_the_bucket_is_away_the_log_does_not_grow_without_bound(bot:
         with pytest.raises(ArchiveAway):
             await bot.shipper.ship()
 
-    assert log_size(bot) < 2 * ROOMY * 4096
+    assert log_size(bot) < 2 * LONGEST * 4096
 
 
 async def test_while_the_bucket_is_away_the_file_is_not_copied_again_and_again(

@@ -22,6 +22,7 @@ from typing import Any, Final
 import aiohttp
 import asyncpg
 
+from dragoman.flow.context import Limits
 from dragoman.flow.transport import control
 from dragoman.testing.process import Service, configuration
 from dragoman.testing.simulator import serve
@@ -31,8 +32,8 @@ FIRST: Final = 1_000_000
 """The chats of recipients are numbered from here; those of people who write, below."""
 BLOCKED: Final = 100
 """One recipient in so many has blocked the bot."""
-UNDER_WAY: Final = 128
-"""Deliveries that a kill can leave unknown, at most: the default of the setting `sends`."""
+UNDER_WAY: Final = Limits().sends
+"""Deliveries that a kill can leave unknown, at most."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.store.conftest import said
-from tests.store.test_sqlite import Holding, connection_of, standing
+from tests.store.test_sqlite import Holding, standing
 
 from dragoman.errors import StoreAway
 from dragoman.model import Address, Message, Say
@@ -267,7 +267,7 @@ async def test_what_comes_while_an_asker_works_is_there_when_it_asks_again(
 async def test_what_a_look_sets_aside_hides_nothing_behind_it(line: "Line", sqlite: SqliteStore) -> None:
     for number in range(20):
         await line.accept(f"bad{number}")
-    damage(sqlite, "UPDATE inbox SET event = '{}'")
+    await line.database.change("UPDATE inbox SET event = '{}'")
     await line.accept("good")
     line.clock.advance(1)
 
@@ -289,7 +289,7 @@ BEGIN SELECT raise(ABORT, 'nobody leases'); END
 async def test_who_accepts_does_not_hear_that_a_look_failed(line: "Line", sqlite: SqliteStore) -> None:
     await line.accept("bad")
     await line.commit(await line.claim())
-    damage(sqlite, NO_LEASES)
+    await line.database.change(NO_LEASES)
     asking = await standing(sqlite, 5)
 
     accepted = await line.accept("bad")
@@ -297,7 +297,7 @@ async def test_who_accepts_does_not_hear_that_a_look_failed(line: "Line", sqlite
     assert not accepted.duplicate
     with pytest.raises(StoreAway):
         await asking
-    damage(sqlite, "DROP TRIGGER no_leases")
+    await line.database.change("DROP TRIGGER no_leases")
     assert (await line.claim()).attempt == 1
 
 
@@ -334,8 +334,3 @@ async def test_the_next_of_a_lane_is_not_overtaken_by_what_is_said_at_the_same_t
         await asyncio.gather(settling, committing)
 
     assert said(await asking) == ["two"]
-
-
-def damage(sqlite: SqliteStore, statement: str) -> None:
-    """Change the file behind the store's back."""
-    connection_of(sqlite).execute(statement)

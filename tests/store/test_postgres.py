@@ -581,6 +581,29 @@ async def test_what_another_replica_accepts_wakes_at_once(place: Place) -> None:
     assert [claim.conversation for claim in claims] == ["c1"]
 
 
+async def test_the_more_replicas_live_the_seldomer_one_tells_the_others(place: Place) -> None:
+    store, told = place.line.store, 0
+    await store.beat("engine")
+    await place.database.change(
+        "INSERT INTO replica (name, roles, seen_at) "
+        "SELECT n::text, roles, seen_at FROM replica, generate_series(1, 40) n"
+    )
+    await store.beat("engine")
+
+    def heard(*_: object) -> None:
+        nonlocal told
+        told += 1
+
+    await place.hand.add_listener(f"dragoman_{place.database.schema}", heard)
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        store.tell("hello")
+        await asyncio.sleep(0.001)
+    await eventually(lambda: asyncio.sleep(0, told))
+
+    assert told <= 0.5 / 0.06 + 3
+
+
 async def test_a_listener_whose_server_ended_its_session_hears_again(place: Place) -> None:
     listener = await place.open()
     await eventually(lambda: _hears(place.line.store, listener))

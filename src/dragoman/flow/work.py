@@ -68,10 +68,9 @@ async def work(context: Context) -> None:
             claims = await _claim(context, running.free)
             delay = _observed(context, delay, claims)
             for claim in claims:
-                place = _Place(running)
-                running.begin(place, _guarded(context, claim, delay.hurried_since, place))
+                running.begin(_guarded(context, claim, delay.hurried_since, running))
     finally:
-        await _drain(running.tasks)
+        await _drain(running.turns)
 
 
 class _Running:
@@ -81,57 +80,45 @@ class _Running:
     """
 
     def __init__(self, places: int) -> None:
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.held = 0
-        self.bell = asyncio.Event()
-        """Rings when a place is left, or a turn ends."""
+        self.turns: set[asyncio.Task[None]] = set()
+        self._at_places: set[asyncio.Task[None] | None] = set()
         self._places = places
+        self._bell = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     @property
     def free(self) -> int:
         """Tell how many turns may begin."""
-        return min(self._places - self.held, 2 * self._places - len(self.tasks))
+        return min(self._places - len(self._at_places), 2 * self._places - len(self.turns))
 
-    def begin(self, place: "_Place", turn: Coroutine[Any, Any, None]) -> None:
-        """Let a turn run at its place, and leave it at the end at the latest."""
+    def begin(self, turn: Coroutine[Any, Any, None]) -> None:
+        """Let a turn run at a place, which it leaves at its end at the latest."""
         task = self._loop.create_task(turn)
-        self.tasks.add(task)
-        task.add_done_callback(place.end)
+        self.turns.add(task)
+        self._at_places.add(task)
+        task.add_done_callback(self._end)
+
+    def leave(self) -> None:
+        """Let another turn have the place of the one that calls this."""
+        self._at_places.discard(asyncio.current_task(self._loop))
+        self._bell.set()
+
+    def _end(self, turn: asyncio.Task[None]) -> None:
+        self.turns.discard(turn)
+        self._at_places.discard(turn)
+        self._bell.set()
 
     async def less(self, stopping: asyncio.Event) -> None:
         """Wait until one may begin, or the service is to stop."""
         stop = asyncio.ensure_future(stopping.wait())
-        while self.free <= 0 and not stop.done():
-            self.bell.clear()
-            rings = asyncio.ensure_future(self.bell.wait())
-            await asyncio.wait({rings, stop}, return_when=asyncio.FIRST_COMPLETED)
-            rings.cancel()
-        stop.cancel()
-
-
-class _Place:
-    """What a running turn holds until it leaves."""
-
-    __slots__ = ("_held", "_running")
-
-    def __init__(self, running: _Running) -> None:
-        self._running = running
-        self._held = True
-        running.held += 1
-
-    def leave(self) -> None:
-        """Let another turn have the place, if it is held still."""
-        if self._held:
-            self._held = False
-            self._running.held -= 1
-            self._running.bell.set()
-
-    def end(self, task: asyncio.Task[None]) -> None:
-        """Take note that the turn has ended."""
-        self._running.tasks.discard(task)
-        self.leave()
-        self._running.bell.set()
+        try:
+            while self.free <= 0 and not stop.done():
+                self._bell.clear()
+                rings = asyncio.ensure_future(self._bell.wait())
+                await asyncio.wait({rings, stop}, return_when=asyncio.FIRST_COMPLETED)
+                rings.cancel()
+        finally:
+            stop.cancel()
 
 
 async def _claim(context: Context, limit: int) -> Sequence[Claim]:
@@ -163,7 +150,7 @@ async def _drain(running: set[asyncio.Task[None]]) -> None:
         await asyncio.gather(*late, return_exceptions=True)
 
 
-async def _guarded(context: Context, claim: Claim, hurried_since: float, place: _Place) -> None:
+async def _guarded(context: Context, claim: Claim, hurried_since: float, running: _Running) -> None:
     """Run one turn, whatever it does: an error is noted and tried again, at last parked."""
     telemetry.crash.passed("c5")
     event, began = claim.events[0].event, 0.0
@@ -171,7 +158,7 @@ async def _guarded(context: Context, claim: Claim, hurried_since: float, place: 
         began = context.clock()
         context.tracer.handling(claim)
     try:
-        await _turn(context, claim, hurried_since, place)
+        await _turn(context, claim, hurried_since, running)
     except asyncio.CancelledError:
         await _give_back(context, claim)
         raise
@@ -221,7 +208,7 @@ async def _failed(context: Context, claim: Claim, error: Exception, began: float
         context.tracer.handled(claim, began, outcome, fault=type(error).__name__)
 
 
-async def _turn(context: Context, claim: Claim, hurried_since: float, place: _Place) -> None:
+async def _turn(context: Context, claim: Claim, hurried_since: float, running: _Running) -> None:
     """Route and handle one event, then commit."""
     stored = claim.events[0]
     event = stored.event
@@ -242,7 +229,7 @@ async def _turn(context: Context, claim: Claim, hurried_since: float, place: _Pl
     note = f"{handler}: {turn.remark}" if handler and turn.remark else handler or outcome
     handled = _handled(stored, turn, account, note, began, context.clock())
     telemetry.crash.passed("c7")
-    place.leave()
+    running.leave()
     await context.store.commit(claim, handled)
     telemetry.crash.passed("c8")
     telemetry.turns.labels(event.platform, outcome).inc()

@@ -18,12 +18,10 @@ from dragoman.errors import StoreAway
 from dragoman.store.copying.tables import LANE, TABLES
 from dragoman.store.disk import room_for
 from dragoman.store.pages import Changes, Mark, Photo
-from dragoman.store.sqlite.writer import Writer
+from dragoman.store.sqlite.writer import LONGEST, Writer
 
 HEADER: Final = 32
 FRAME: Final = 24
-ROOMY: Final = 4_000
-"""Frames (16 MB) from which on the log is let go into the file."""
 TRIES: Final = 50
 """Times that a copy waits, 0.1 s each, for readers that hold the log back."""
 
@@ -108,7 +106,7 @@ class Followed:
     def relieve(self) -> None:
         """Let a long log go into the file; what is not taken yet is kept for the next time."""
         self.read()
-        if self._frames >= ROOMY:
+        if self._frames >= LONGEST:
             self._checkpoint()
 
     def _checkpoint(self) -> bool:
