@@ -13,6 +13,7 @@ import pytest
 from dragoman.errors import LostLease, StoreAway, StoreDamaged, StoreLocked
 from dragoman.store.base import Claim, Later
 from dragoman.store.sqlite import SqliteStore, writer
+from dragoman.store.sqlite.statements import STATEMENTS
 from dragoman.testing.clock import FakeClock
 
 if TYPE_CHECKING:
@@ -535,3 +536,12 @@ async def test_messages_that_come_one_by_one_keep_the_log_short(line: "Line", sq
 
 async def test_messages_that_share_transactions_share_a_longer_log(line: "Line", sqlite: SqliteStore) -> None:
     assert 2000 < await log_of(line, sqlite, 100, 64) < 5000
+
+
+def test_a_statement_is_run_without_what_only_people_read() -> None:
+    sql, _ = STATEMENTS["hold_interrupted"]
+    assert "'unsure: the process died while it was being sent; it may have arrived'" in sql
+    assert "--" not in STATEMENTS["wake_lane"][0]
+    assert "\n" not in sql
+    with pytest.raises(KeyError, match="no_such_statement"):
+        STATEMENTS["no_such_statement"]

@@ -11,8 +11,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-import apsw
-
 from dragoman.adapter import Receipt
 from dragoman.errors import StoreAway, StoreError
 from dragoman.model import Delivery
@@ -37,7 +35,7 @@ from dragoman.store.sqlite.desk import Desk, Found
 from dragoman.store.sqlite.pages import Followed, SqlitePages
 from dragoman.store.sqlite.people import SqlitePeople
 from dragoman.store.sqlite.reader import SqliteReader
-from dragoman.store.sqlite.statements import one
+from dragoman.store.sqlite.statements import Connection, one
 from dragoman.store.sqlite.timers import SqliteTimers
 from dragoman.store.sqlite.writer import BOTH, DELIVER, WORK, Writer
 from dragoman.store.stored import happened_before
@@ -165,7 +163,7 @@ class SqliteStore:
         """Take up to `limit` conversations that have something to do; counts the attempt first."""
         return await self._writer.ask(self._work, limit, (), patience)
 
-    def _look_for_work(self, connection: apsw.Connection, limit: int, _: Collection[str]) -> Found:
+    def _look_for_work(self, connection: Connection, limit: int, _: Collection[str]) -> Found:
         claims = inbox.claim(connection, limit, self._until, self._clock())
         note = claims if claims.parked or claims.suspect else None
         return Found(things=claims.taken, full=claims.full, note=note)
@@ -225,7 +223,7 @@ class SqliteStore:
         self._sending.update(delivery.id for delivery in taken)
         return taken
 
-    def _look_for_sends(self, connection: apsw.Connection, limit: int, busy: Collection[str]) -> Found:
+    def _look_for_sends(self, connection: Connection, limit: int, busy: Collection[str]) -> Found:
         return outbox.take(connection, limit, busy, self._clock())
 
     async def settle(self, delivery: Delivery, decision: Decision, pace: float = 0.0) -> bool:

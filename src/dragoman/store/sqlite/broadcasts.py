@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
-import apsw
-
 from dragoman.model import OPTED_OUT, Delivery, Message
 from dragoman.store.base import Handled
 from dragoman.store.broadcasts import (
@@ -28,7 +26,7 @@ from dragoman.store.broadcasts import (
 from dragoman.store.sqlite import outbox
 from dragoman.store.sqlite.desk import Desk
 from dragoman.store.sqlite.reader import SqliteReader
-from dragoman.store.sqlite.statements import one, rows, run
+from dragoman.store.sqlite.statements import Connection, one, rows, run
 from dragoman.store.sqlite.writer import Writer
 from dragoman.store.stored import encode, read_broadcast, read_counts, read_listed, read_recipient, read_written
 
@@ -120,12 +118,12 @@ class SqliteBroadcasts:
         return await self._ask(_written, before, limit)
 
 
-def _create(connection: apsw.Connection, name: str, message: Message, start_at: float, now: float) -> int:
+def _create(connection: Connection, name: str, message: Message, start_at: float, now: float) -> int:
     values = {"name": name, "message": encode(message), "start_at": start_at, "now": now}
     return int(one(connection, "add_broadcast", mark=secrets.token_hex(4), **values))
 
 
-def _add(connection: apsw.Connection, broadcast: int, recipients: Sequence[Recipient]) -> int:
+def _add(connection: Connection, broadcast: int, recipients: Sequence[Recipient]) -> int:
     if one(connection, "broadcast_state", id=broadcast) != "preparing":
         raise LookupError(broadcast)
     last = first = one(connection, "last_recipient", broadcast=broadcast)
@@ -146,14 +144,14 @@ def _add(connection: apsw.Connection, broadcast: int, recipients: Sequence[Recip
     return int(last - first)
 
 
-def _ready(connection: apsw.Connection, broadcast: int, now: float) -> Broadcast:
+def _ready(connection: Connection, broadcast: int, now: float) -> Broadcast:
     row = one(connection, "schedule_broadcast", id=broadcast, now=now)
     if row is None:
         raise LookupError(broadcast)
     return read_broadcast(row)
 
 
-def _want(connection: apsw.Connection, broadcast: int, wanted: Wanted, wall: float, now: float) -> bool:
+def _want(connection: Connection, broadcast: int, wanted: Wanted, wall: float, now: float) -> bool:
     states = encode(FROM[wanted])
     if one(connection, "change_broadcast", **{"id": broadcast, "wanted": wanted, "from": states, "now": wall}) is None:
         return False
@@ -162,7 +160,7 @@ def _want(connection: apsw.Connection, broadcast: int, wanted: Wanted, wall: flo
     return True
 
 
-def _withdraw(connection: apsw.Connection, broadcast: int, now: float) -> None:
+def _withdraw(connection: Connection, broadcast: int, now: float) -> None:
     """Take back what waits in the outbox and was never tried."""
     queued = rows(connection, "queued_recipients", broadcast=broadcast, limit=-1)
     found = rows(connection, "deliveries_by_key", keys=encode(keys(queued)))
@@ -175,21 +173,21 @@ def _withdraw(connection: apsw.Connection, broadcast: int, now: float) -> None:
             run(connection, "wake_lane", conversation=lanes[number], at=now)
 
 
-def _start(connection: apsw.Connection, late: float, now: float) -> list[Broadcast]:
+def _start(connection: Connection, late: float, now: float) -> list[Broadcast]:
     missed = [read_broadcast(row) for row in rows(connection, "miss_broadcasts", late=late, now=now)]
     run(connection, "start_broadcasts", now=now)
     return missed
 
 
-def _active(connection: apsw.Connection) -> list[Broadcast]:
+def _active(connection: Connection) -> list[Broadcast]:
     return [read_broadcast(row) for row in rows(connection, "active_broadcasts")]
 
 
-def _outstanding(connection: apsw.Connection) -> dict[str, int]:
+def _outstanding(connection: Connection) -> dict[str, int]:
     return dict(rows(connection, "outstanding_recipients"))
 
 
-def _next(connection: apsw.Connection, broadcast: int, account: str, limit: int) -> list[Recipient]:
+def _next(connection: Connection, broadcast: int, account: str, limit: int) -> list[Recipient]:
     return [
         read_recipient(row)
         for row in rows(connection, "next_recipients", broadcast=broadcast, account=account, limit=limit)
@@ -197,7 +195,7 @@ def _next(connection: apsw.Connection, broadcast: int, account: str, limit: int)
 
 
 def _queue(
-    connection: apsw.Connection, broadcast: int, prepared: Sequence[Prepared], desk: Desk[Delivery], now: float
+    connection: Connection, broadcast: int, prepared: Sequence[Prepared], desk: Desk[Delivery], now: float
 ) -> Counter[Fate]:
     counts = Counter[Fate]()
     if one(connection, "broadcast_state", id=broadcast) != "running":
@@ -216,7 +214,7 @@ def _queue(
     return counts
 
 
-def _turn(connection: apsw.Connection, item: Prepared) -> tuple[Fate, str]:
+def _turn(connection: Connection, item: Prepared) -> tuple[Fate, str]:
     """Tell into which state a waiting recipient comes, and why."""
     if item.state:
         return item.state, item.reason
@@ -225,7 +223,7 @@ def _turn(connection: apsw.Connection, item: Prepared) -> tuple[Fate, str]:
     return "queued", ""
 
 
-def _collect(connection: apsw.Connection) -> Counter[Fate]:
+def _collect(connection: Connection) -> Counter[Fate]:
     queued = rows(connection, "queued_recipients", broadcast=0, limit=COLLECTED)
     found = rows(connection, "deliveries_by_key", keys=encode(keys(queued)))
     ended = fates(queued, {key: (state, reason) for key, _, state, reason, _, _ in found})
@@ -234,23 +232,23 @@ def _collect(connection: apsw.Connection) -> Counter[Fate]:
     return Counter(state for _, _, state, _ in ended)
 
 
-def _finish(connection: apsw.Connection, now: float) -> list[int]:
+def _finish(connection: Connection, now: float) -> list[int]:
     return [row[0] for row in rows(connection, "finish_broadcasts", now=now)]
 
 
-def _reports(connection: apsw.Connection, statement: str, bindings: Mapping[str, Any]) -> list[Report]:
+def _reports(connection: Connection, statement: str, bindings: Mapping[str, Any]) -> list[Report]:
     return [
         Report(broadcast=read_broadcast(row), counts=read_counts(row) or _counts(connection, row[0]))
         for row in rows(connection, statement, **bindings)
     ]
 
 
-def _counts(connection: apsw.Connection, broadcast: int) -> dict[Fate, int]:
+def _counts(connection: Connection, broadcast: int) -> dict[Fate, int]:
     return dict(rows(connection, "count_recipients", broadcast=broadcast))
 
 
 def _recipients(
-    connection: apsw.Connection, broadcast: int, states: Collection[Fate], after: int, limit: int
+    connection: Connection, broadcast: int, states: Collection[Fate], after: int, limit: int
 ) -> list[Recipient]:
     wanted = {"broadcast": broadcast, "states": encode(list(states)), "after": after, "limit": limit}
     listed = rows(connection, "list_recipients", **wanted)
@@ -259,17 +257,17 @@ def _recipients(
     return read_listed(broadcast, listed, {key: (number, state) for key, number, state, *_ in found})
 
 
-def _written(connection: apsw.Connection, before: int, limit: int) -> list[Written]:
+def _written(connection: Connection, before: int, limit: int) -> list[Written]:
     return read_written(rows(connection, "written_events", before=before or 1 << 62, limit=limit))
 
 
-def requeue(connection: apsw.Connection, key: str) -> None:
+def requeue(connection: Connection, key: str) -> None:
     """Note that an operator put a recipient's delivery back to work."""
     if recipient := named(key):
         run(connection, "requeue_recipient", broadcast=recipient[0], n=recipient[1])
 
 
-def prune(connection: apsw.Connection, before: float) -> int:
+def prune(connection: Connection, before: float) -> int:
     """Delete one batch of the recipients of an old broadcast, with their deliveries; returns how many."""
     old = one(connection, "old_broadcast", before=before)
     if old is None:

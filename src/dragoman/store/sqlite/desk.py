@@ -13,9 +13,8 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, Final, Generic, TypeVar
 
-import apsw
-
 from dragoman.model import Value
+from dragoman.store.sqlite.statements import Connection
 
 T = TypeVar("T")
 
@@ -38,7 +37,7 @@ class Desk(Generic[T]):
 
     def __init__(
         self,
-        look: Callable[[apsw.Connection, int, Collection[str]], Found],
+        look: Callable[[Connection, int, Collection[str]], Found],
         clock: Callable[[], float],
         refuses: Callable[[Any], bool] = lambda _: False,
         told: Callable[[Any], None] = lambda _: None,
@@ -147,7 +146,7 @@ class Desk(Generic[T]):
         """Say that something is ready that was not given."""
         self._missed = True
 
-    def serve(self, connection: apsw.Connection) -> None:
+    def serve(self, connection: Connection) -> None:
         """Look for what was missed, if somebody stands here and has room."""
         room = self._room()
         if not self._stands or not self.behind or room <= 0:

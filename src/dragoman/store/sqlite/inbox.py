@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from dragoman.adapter import Receipt
@@ -12,7 +11,7 @@ from dragoman.model import Event
 from dragoman.store.base import Accepted, Claim, Handled, Stored, Surplus, Times, Wake
 from dragoman.store.sqlite import outbox, schedule
 from dragoman.store.sqlite.desk import Desk
-from dragoman.store.sqlite.statements import one, rows, run
+from dragoman.store.sqlite.statements import Connection, one, rows, run
 from dragoman.store.stored import crowded, encode, obstacle, read_event, read_state
 
 LEASE: Final = 30.0
@@ -29,7 +28,7 @@ class Bound(msgspec.Struct):
 
 
 def accept(
-    connection: apsw.Connection,
+    connection: Connection,
     account: str,
     receipt: Receipt,
     times: Times,
@@ -52,7 +51,7 @@ def accept(
 
 
 def accept_event(
-    connection: apsw.Connection, event: Event, receipt: int, times: Times, bound: Bound, desk: Desk[Claim], now: float
+    connection: Connection, event: Event, receipt: int, times: Times, bound: Bound, desk: Desk[Claim], now: float
 ) -> Accepted:
     """Store one event, once; its conversation is claimed at once if it rests and somebody stands at the desk."""
     body = encode(event)
@@ -87,7 +86,7 @@ def accept_event(
 
 
 def _enqueue(
-    connection: apsw.Connection, event: Event, number: int, stored: Stored | None, desk: Desk[Claim], now: float
+    connection: Connection, event: Event, number: int, stored: Stored | None, desk: Desk[Claim], now: float
 ) -> int:
     """Put an event at the end of its conversation's queue; returns how many wait there. With `stored` it has a seat."""
     pending, fence, state = one(
@@ -116,7 +115,7 @@ def _enqueue(
     return int(pending)
 
 
-def _put_off(connection: apsw.Connection, event: Event, number: int, bound: Bound, now: float) -> Accepted:
+def _put_off(connection: Connection, event: Event, number: int, bound: Bound, now: float) -> Accepted:
     """Take an event out of its conversation's queue again, which is too long."""
     run(connection, "unqueue", conversation=event.conversation)
     if bound.surplus == "park":
@@ -139,7 +138,7 @@ class Claims(msgspec.Struct):
     full: bool = False
 
 
-def claim(connection: apsw.Connection, limit: int, until: float, now: float) -> Claims:
+def claim(connection: Connection, limit: int, until: float, now: float) -> Claims:
     """Take conversations; an event that was in flight at two crashes is taken alone of its kind.
 
     What happened before `until` is set aside: the store was restored from a backup then (0: it was not).
@@ -172,24 +171,24 @@ def claim(connection: apsw.Connection, limit: int, until: float, now: float) -> 
     return claims
 
 
-def _park_head(connection: apsw.Connection, conversation: str, event: int, reason: str, now: float) -> None:
+def _park_head(connection: Connection, conversation: str, event: int, reason: str, now: float) -> None:
     run(connection, "park_event", event=event, reason=reason)
     run(connection, "skip_head", conversation=conversation, event=event, now=now)
 
 
-def renew(connection: apsw.Connection, claimed: Claim, now: float) -> bool:
+def renew(connection: Connection, claimed: Claim, now: float) -> bool:
     """Prolong a claim if it is still ours."""
     run(connection, "renew", conversation=claimed.conversation, fence=claimed.fence, until=now + LEASE)
     return connection.changes() == 1
 
 
-def release(connection: apsw.Connection, claimed: Claim, now: float) -> None:
+def release(connection: Connection, claimed: Claim, now: float) -> None:
     """Give a claim back as if it had not been taken."""
     run(connection, "release", conversation=claimed.conversation, fence=claimed.fence, now=now)
 
 
 def commit(
-    connection: apsw.Connection, claimed: Claim, handled: Handled, desks: Mapping[Wake, Desk[Any]], now: float
+    connection: Connection, claimed: Claim, handled: Handled, desks: Mapping[Wake, Desk[Any]], now: float
 ) -> None:
     """Finish a turn: state, outbox and memories, guarded by the fence."""
     pending = one(
@@ -220,7 +219,7 @@ def commit(
         schedule.change(connection, handled.timers, handled.cancelled)
 
 
-def retry(connection: apsw.Connection, claimed: Claim, after: float, reason: str, now: float) -> bool:
+def retry(connection: Connection, claimed: Claim, after: float, reason: str, now: float) -> bool:
     """Note an error; at the last one the event is parked, and True is returned."""
     errors = one(
         connection,

@@ -11,7 +11,7 @@ import apsw
 from dragoman.errors import StoreAway, StoreDamaged, StoreLocked
 from dragoman.store.named import missing
 from dragoman.store.sqlite import outbox
-from dragoman.store.sqlite.statements import run
+from dragoman.store.sqlite.statements import Connection, run
 
 LONGEST_BACKOFF: Final = 300.0
 """Seconds; nothing found in the file waits longer than this from its opening."""
@@ -40,11 +40,11 @@ class FileLock:
         os.close(self._file)
 
 
-def connect(database: Path) -> apsw.Connection:
+def connect(database: Path) -> Connection:
     """Open the file for writing, durably; raises `StoreAway` or `StoreDamaged`."""
     try:
         os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))  # what SQLite makes beside it gets the same mode
-        connection = apsw.Connection(str(database), statementcachesize=200)
+        connection = Connection(str(database), statementcachesize=200)
         connection.set_busy_timeout(5000)
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # else a bound LIMIT is planned anew at every call
         connection.pragma("journal_mode", "wal")
@@ -60,20 +60,20 @@ def connect(database: Path) -> apsw.Connection:
     return connection
 
 
-def empty_log(connection: apsw.Connection) -> None:
+def empty_log(connection: Connection) -> None:
     """Let the write-ahead log go into the file, and leave nothing of it; who is reading is not waited for."""
     with contextlib.suppress(apsw.BusyError):
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
-def read_only(database: Path) -> apsw.Connection:
+def read_only(database: Path) -> Connection:
     """Open the file for reading beside the writer."""
-    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+    connection = Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(5000)
     return connection
 
 
-def prepare(connection: apsw.Connection, database: Path, now: float) -> None:
+def prepare(connection: Connection, database: Path, now: float) -> None:
     """Bring an open file up to date; raises `StoreAway` when it cannot be written, or `StoreDamaged`."""
     try:
         migrate(connection, database)
@@ -84,7 +84,7 @@ def prepare(connection: apsw.Connection, database: Path, now: float) -> None:
         raise StoreAway(f"{database} cannot be written: {error}") from error
 
 
-def migrate(connection: apsw.Connection, database: Path) -> None:
+def migrate(connection: Connection, database: Path) -> None:
     """Bring the schema up, one numbered file after the other; raises `StoreForeign` where it cannot be ours."""
     connection.execute(
         "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL)"
@@ -97,7 +97,7 @@ def migrate(connection: apsw.Connection, database: Path) -> None:
             connection.execute("INSERT INTO migration VALUES (?, ?, ?)", values)
 
 
-def recover(connection: apsw.Connection, now: float) -> None:
+def recover(connection: Connection, now: float) -> None:
     """End every lease of the process before us, and decide about what it was sending."""
     with connection:
         run(connection, "void_leases", now=now)

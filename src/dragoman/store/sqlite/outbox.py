@@ -3,17 +3,16 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import apsw
 import msgspec
 
 from dragoman.model import Delivery
 from dragoman.store.base import SEND_LEASE, Decision, Handled, Later, Outgoing, Parked, Pause, Settled
 from dragoman.store.sqlite.desk import Desk, Found
-from dragoman.store.sqlite.statements import one, rows, run
+from dragoman.store.sqlite.statements import Connection, one, rows, run
 from dragoman.store.stored import encode, read_action, read_address, read_ids, rode
 
 
-def add(connection: apsw.Connection, conversation: str, handled: Handled, desk: Desk[Delivery], now: float) -> None:
+def add(connection: Connection, conversation: str, handled: Handled, desk: Desk[Delivery], now: float) -> None:
     """Add a turn's actions at the end of the conversation's lane; the first is given to who stands at the desk."""
     if not handled.outgoing:
         return
@@ -49,7 +48,7 @@ def _are_readable(action: str, address: str) -> bool:
 
 
 def _add(
-    connection: apsw.Connection,
+    connection: Connection,
     conversation: str,
     handled: Handled,
     outgoing: Outgoing,
@@ -105,7 +104,7 @@ def _delivery(row: tuple[Any, ...], now: float, *, taken: bool) -> Delivery:
     )
 
 
-def take(connection: apsw.Connection, limit: int, busy: Collection[str], now: float) -> Found:
+def take(connection: Connection, limit: int, busy: Collection[str], now: float) -> Found:
     """Mark deliveries as being sent, at most one of a conversation and none of a busy account, and return them."""
     until = now + SEND_LEASE
     taken = sorted(rows(connection, "take", now=now, until=until, limit=limit, busy=encode(list(busy))))
@@ -113,7 +112,7 @@ def take(connection: apsw.Connection, limit: int, busy: Collection[str], now: fl
     return Found(things=[delivery for delivery in read if delivery is not None], full=len(taken) >= limit)
 
 
-def _readable(connection: apsw.Connection, row: tuple[Any, ...], now: float) -> Delivery | None:
+def _readable(connection: Connection, row: tuple[Any, ...], now: float) -> Delivery | None:
     """Read a row that was taken; one that this release cannot read is parked, and the next of its lane may leave."""
     try:
         return _delivery(row, now, taken=True)
@@ -123,12 +122,12 @@ def _readable(connection: apsw.Connection, row: tuple[Any, ...], now: float) -> 
         return None
 
 
-def prolong(connection: apsw.Connection, deliveries: Collection[int], now: float) -> set[int]:
+def prolong(connection: Connection, deliveries: Collection[int], now: float) -> set[int]:
     """Give the sends that are under way more time; returns those that are still being sent."""
     return {row[0] for row in rows(connection, "prolong", ids=encode(list(deliveries)), until=now + SEND_LEASE)}
 
 
-def reply(connection: apsw.Connection, event: int, seconds: float, now: float) -> list[Delivery]:
+def reply(connection: Connection, event: int, seconds: float, now: float) -> list[Delivery]:
     """Take all withheld replies to an event at once, for the held request's response."""
     deliveries = [_delivery(row, now, taken=True) for row in rows(connection, "withheld", inbox=event)]
     for delivery in deliveries:
@@ -136,14 +135,14 @@ def reply(connection: apsw.Connection, event: int, seconds: float, now: float) -
     return deliveries
 
 
-def replies(connection: apsw.Connection, event: int) -> list[Delivery]:
+def replies(connection: Connection, event: int) -> list[Delivery]:
     """Read the replies to an event that were sent, or are under way."""
     found = rows(connection, "sent_replies", inbox=event)
     return [msgspec.structs.replace(_delivery(row[:-1], 0.0, taken=False), until=row[-1]) for row in found]
 
 
 def settle(
-    connection: apsw.Connection,
+    connection: Connection,
     delivery: Delivery,
     decision: Decision,
     pace: float,
@@ -174,21 +173,21 @@ def settle(
     return True
 
 
-def _go_on(connection: apsw.Connection, conversation: str, at: float, desk: Desk[Delivery]) -> None:
+def _go_on(connection: Connection, conversation: str, at: float, desk: Desk[Delivery]) -> None:
     """Let the first of a lane leave, if it has one; one that waits for its time stays as it is."""
     if one(connection, "lane_is_open", conversation=conversation) is not None:
         run(connection, "wake_lane", conversation=conversation, at=at)
         desk.miss()
 
 
-def hand_back(connection: apsw.Connection, deliveries: Sequence[Delivery], now: float) -> None:
+def hand_back(connection: Connection, deliveries: Sequence[Delivery], now: float) -> None:
     """Return taken deliveries whose sending never began."""
     for delivery in deliveries:
         run(connection, "hand_back", id=delivery.id, fence=delivery.fence, now=now)
         run(connection, "wake_lane", conversation=delivery.conversation, at=now)  # it may not be the head
 
 
-def sweep(connection: apsw.Connection, now: float) -> int:
+def sweep(connection: Connection, now: float) -> int:
     """Decide about sends that nobody finished: again, or held for the operator."""
     interrupted = rows(connection, "resend_interrupted", now=now) + rows(connection, "hold_interrupted", now=now)
     for (conversation,) in interrupted:
@@ -196,7 +195,7 @@ def sweep(connection: apsw.Connection, now: float) -> int:
     return len(interrupted)
 
 
-def redrive(connection: apsw.Connection, number: int, now: float) -> str:
+def redrive(connection: Connection, number: int, now: float) -> str:
     """Put a parked delivery back at its place in the lane; returns its key, empty when there is none."""
     found = one(connection, "redrive_delivery", id=number, now=now)
     if found is None:

@@ -18,6 +18,7 @@ from dragoman.errors import StoreAway
 from dragoman.store.copying.tables import LANE, TABLES
 from dragoman.store.disk import room_for
 from dragoman.store.pages import Changes, Mark, Photo
+from dragoman.store.sqlite.statements import Connection
 from dragoman.store.sqlite.writer import LONGEST, Writer
 
 HEADER: Final = 32
@@ -29,7 +30,7 @@ TRIES: Final = 50
 class Followed:
     """The log of one file, in the hands of whoever has the writing connection."""
 
-    def __init__(self, connection: apsw.Connection, database: Path, mark: Mark | None) -> None:
+    def __init__(self, connection: Connection, database: Path, mark: Mark | None) -> None:
         """Begin to follow, before anything is written; `mark` tells up to where it was read before."""
         self.path = database
         self._log = database.with_name(database.name + "-wal")

@@ -3,13 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import apsw
-
 from dragoman.model import Address, Message, Say
 from dragoman.store.people import BLANK, People, Traces, chunks, scrubbed
 from dragoman.store.person import ERASED
 from dragoman.store.sqlite.reader import SqliteReader
-from dragoman.store.sqlite.statements import one, rows, run
+from dragoman.store.sqlite.statements import Connection, one, rows, run
 from dragoman.store.sqlite.writer import Writer
 from dragoman.store.stored import encode, readable_state
 
@@ -54,11 +52,11 @@ def _listed(bindings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: encode(value) if isinstance(value, list | tuple) else value for name, value in bindings.items()}
 
 
-def _ask(connection: apsw.Connection, statement: str, bindings: Mapping[str, Any]) -> list[Any]:
+def _ask(connection: Connection, statement: str, bindings: Mapping[str, Any]) -> list[Any]:
     return rows(connection, statement, **_listed(bindings))
 
 
-def _blank(connection: apsw.Connection, traces: Traces, events: list[int], now: float) -> list[int]:
+def _blank(connection: Connection, traces: Traces, events: list[int], now: float) -> list[int]:
     """Blank events and what answers them; returns those that waited for a turn."""
     ids = encode(events)
     waited = rows(connection, "waiting_events_of", ids=ids)
@@ -70,7 +68,7 @@ def _blank(connection: apsw.Connection, traces: Traces, events: list[int], now: 
     return [number for number, _ in waited]
 
 
-def _silence(connection: apsw.Connection, ids: str, conversations: Sequence[str], now: float) -> None:
+def _silence(connection: Connection, ids: str, conversations: Sequence[str], now: float) -> None:
     """Blank deliveries, and let their lanes go on."""
     these = {"ids": ids, "conversations": encode(list(conversations))}
     lanes = {name for _, name in rows(connection, "open_deliveries_to", **these)}
@@ -79,9 +77,7 @@ def _silence(connection: apsw.Connection, ids: str, conversations: Sequence[str]
         run(connection, "wake_lane", conversation=name, at=now)
 
 
-def _clear(
-    connection: apsw.Connection, traces: Traces, kept: Mapping[str, str], gone: Sequence[str], now: float
-) -> None:
+def _clear(connection: Connection, traces: Traces, kept: Mapping[str, str], gone: Sequence[str], now: float) -> None:
     direct = encode(traces.direct)
     _silence(connection, "[]", traces.direct, now)
     person = {"person": str(traces.person), "conversations": direct}
@@ -99,7 +95,7 @@ def _clear(
         run(connection, "set_kept", name=name, value=value)
 
 
-def _clear_states(connection: apsw.Connection, traces: Traces, now: float) -> None:
+def _clear_states(connection: Connection, traces: Traces, now: float) -> None:
     """Forget the state of a person's own conversations, and in groups what is theirs."""
     for name in traces.direct:
         run(connection, "set_state", conversation=name, state="{}")
@@ -113,7 +109,7 @@ def _clear_states(connection: apsw.Connection, traces: Traces, now: float) -> No
             run(connection, "recount", conversation=name, now=now)
 
 
-def _keep(connection: apsw.Connection, name: str, value: str | None) -> None:
+def _keep(connection: Connection, name: str, value: str | None) -> None:
     if value is None:
         run(connection, "forget_kept", names=encode([name]))
     else:

@@ -6,12 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import apsw
-
 from dragoman.model import Line
 from dragoman.store.base import Depths, ParkedRow, Trace
 from dragoman.store.sqlite.opening import read_only
-from dragoman.store.sqlite.statements import one, rows
+from dragoman.store.sqlite.statements import Connection, one, rows
 from dragoman.store.stored import encode, lines, number_of, read_state, trace
 from dragoman.store.told import Followed, read_told
 
@@ -27,7 +25,7 @@ class SqliteReader:
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
 
-    async def ask(self, question: Callable[Concatenate[apsw.Connection, Q], R], *arguments: Q.args, **_: Q.kwargs) -> R:
+    async def ask(self, question: Callable[Concatenate[Connection, Q], R], *arguments: Q.args, **_: Q.kwargs) -> R:
         """Put a question to the read-only connection."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, question, self._connection, *arguments)
@@ -86,27 +84,27 @@ class SqliteReader:
         return dict(await self.ask(_recalled, names))
 
 
-def _recalled(connection: apsw.Connection, names: Collection[str]) -> list[tuple[str, str]]:
+def _recalled(connection: Connection, names: Collection[str]) -> list[tuple[str, str]]:
     return rows(connection, "kept_values", names=encode(list(names)))
 
 
-def _follow(connection: apsw.Connection, cursor: int, limit: int, until: int) -> Followed:
+def _follow(connection: Connection, cursor: int, limit: int, until: int) -> Followed:
     until = until or one(connection, "told_last")
     found = read_told(rows(connection, "follow", after=cursor, until=until, limit=limit))
     return Followed(told=found, cursor=found[-1].id if len(found) == limit else max(cursor, until))
 
 
-def _fires(connection: apsw.Connection, timer: str, conversation: str, limit: int) -> list[int]:
+def _fires(connection: Connection, timer: str, conversation: str, limit: int) -> list[int]:
     found = rows(connection, "fires_of", timer=timer, conversation=conversation, limit=limit)
     return [number for (number,) in found]
 
 
-def _at_rest(connection: apsw.Connection, conversation: str) -> dict[str, Any] | None:
+def _at_rest(connection: Connection, conversation: str) -> dict[str, Any] | None:
     pending, state = one(connection, "at_rest", conversation=conversation) or (0, "{}")
     return None if pending else read_state(state, conversation)
 
 
-def _history(connection: apsw.Connection, conversation: str, limit: int, before: int) -> list[Line]:
+def _history(connection: Connection, conversation: str, limit: int, before: int) -> list[Line]:
     found = rows(connection, "recent_events", conversation=conversation, before=before, limit=limit)
     after = found[-1][0] if found else before
     changes = rows(connection, "recent_changes", conversation=conversation, before=before, after=after)
@@ -115,14 +113,14 @@ def _history(connection: apsw.Connection, conversation: str, limit: int, before:
     return lines(found, said, [body for (body,) in changes], broadcasts, limit)
 
 
-def _trace(connection: apsw.Connection, name: str) -> Trace | None:
+def _trace(connection: Connection, name: str) -> Trace | None:
     number = number_of(name, "e") or one(connection, "find_by_delivery", id=number_of(name, "d"))
     number = number or one(connection, "find_by_key", key=name) or one(connection, "find_by_message", key=name)
     row = one(connection, "find_event", id=number or 0)
     return None if row is None else trace(row, rows(connection, "deliveries_of", inbox=number))
 
 
-def _parked(connection: apsw.Connection, limit: int) -> list[ParkedRow]:
+def _parked(connection: Connection, limit: int) -> list[ParkedRow]:
     found: list[Any] = rows(connection, "parked_rows", limit=limit)
     return [
         ParkedRow(id=name, kind=kind, account=account, conversation=conversation, reason=reason, at=at)
@@ -130,7 +128,7 @@ def _parked(connection: apsw.Connection, limit: int) -> list[ParkedRow]:
     ]
 
 
-def _depths(connection: apsw.Connection, now: float) -> Depths:
+def _depths(connection: Connection, now: float) -> Depths:
     oldest = one(connection, "oldest_waiting")
     return Depths(
         inbox=one(connection, "waiting_events"),
@@ -140,18 +138,18 @@ def _depths(connection: apsw.Connection, now: float) -> Depths:
     )
 
 
-def _paused(connection: apsw.Connection, now: float) -> list[tuple[str, str]]:
+def _paused(connection: Connection, now: float) -> list[tuple[str, str]]:
     return rows(connection, "paused_accounts", now=now)
 
 
-def _owner(connection: apsw.Connection, lease: str, now: float) -> str:
+def _owner(connection: Connection, lease: str, now: float) -> str:
     return one(connection, "lease_owner", name=lease, now=now) or ""
 
 
-def _payload(connection: apsw.Connection, number: int) -> tuple[str, bytes] | None:
+def _payload(connection: Connection, number: int) -> tuple[str, bytes] | None:
     found: tuple[str, bytes] | None = one(connection, "payload", id=number)
     return found
 
 
-def _status(connection: apsw.Connection, event: int) -> str:
+def _status(connection: Connection, event: int) -> str:
     return one(connection, "event_status", id=event) or ""

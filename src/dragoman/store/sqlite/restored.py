@@ -3,17 +3,16 @@
 import contextlib
 from pathlib import Path
 
-import apsw
 import msgspec
 
 from dragoman.errors import StoreDamaged
 from dragoman.store.restored import NAME, UNSURE, Held, Restoration, until_of
 from dragoman.store.sqlite import opening
-from dragoman.store.sqlite.statements import one, run
+from dragoman.store.sqlite.statements import Connection, one, run
 from dragoman.store.stored import RESTORED
 
 
-def until(connection: apsw.Connection) -> float:
+def until(connection: Connection) -> float:
     """Return until when another may have gone on from the state that was restored; 0 when none was."""
     return until_of(one(connection, "get_kept", name=NAME) or "")
 
@@ -32,7 +31,7 @@ def hold(database: Path, restoration: Restoration) -> Held:
         lock.release()
 
 
-def _hold(connection: apsw.Connection, restoration: Restoration) -> Held:
+def _hold(connection: Connection, restoration: Restoration) -> Held:
     with connection:
         run(connection, "hold_deliveries", now=restoration.until, reason=UNSURE)
         deliveries = connection.changes()

@@ -2,15 +2,13 @@
 
 from collections.abc import Collection, Iterable
 
-import apsw
-
 from dragoman.model import Timer
-from dragoman.store.sqlite.statements import one, run
+from dragoman.store.sqlite.statements import Connection, one, run
 from dragoman.store.stored import encode, ready_at
 
 
 def change(
-    connection: apsw.Connection, timers: Iterable[Timer], cancelled: Iterable[str], resting: Collection[str] = ()
+    connection: Connection, timers: Iterable[Timer], cancelled: Iterable[str], resting: Collection[str] = ()
 ) -> int:
     """Take timers away, then set others, some of them at rest; returns how many were taken away."""
     gone = [one(connection, "cancel_timer", name=name) for name in cancelled]

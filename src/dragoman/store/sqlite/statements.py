@@ -3,7 +3,6 @@
 A statement names its parameters; SQLite is given them by number, which costs half as much.
 """
 
-import functools
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -14,38 +13,56 @@ import apsw
 from dragoman.store.named import named
 
 PARAMETER: Final = re.compile(r'(?<![":\w]):([a-z_]+)')
-"""A parameter, and neither a JSON text's colon nor a comment's."""
+"""A parameter, and not a JSON text's colon."""
+BESIDE: Final = re.compile(r"('[^']*')|\s*--[^\n]*\s*|\s+")
+"""What is to be read by people only: comments and white space, but not in a text."""
 
 Numbered = tuple[str, Callable[[Mapping[str, Any]], Any]]
 
 
-@functools.cache
-def statements() -> dict[str, Numbered]:
-    """Read the statements once: each with numbers for its parameters, and what puts their values in order."""
-    return {name: _numbered(sql) for name, sql in named("dragoman.store.sqlite").items()}
+class Connection(apsw.Connection):
+    """A connection with a cursor at hand: to make one costs as much as running a small statement."""
+
+    def __init__(self, filename: str, **options: Any) -> None:
+        """Open a file as `apsw.Connection` does, with its options."""
+        super().__init__(filename, **options)
+        self.hand = self.cursor()
+
+
+class _Statements(dict[str, Numbered]):
+    """The statements, read when the first is asked for: with numbers, and what puts their values in order."""
+
+    def __missing__(self, name: str) -> Numbered:
+        known = {name: _numbered(sql) for name, sql in named("dragoman.store.sqlite").items()}
+        self.update(known)
+        return known[name]
+
+
+STATEMENTS: Final = _Statements()
 
 
 def _numbered(sql: str) -> Numbered:
-    names = list(dict.fromkeys(PARAMETER.findall(sql)))
-    numbered = PARAMETER.sub(lambda found: f"?{names.index(found[1]) + 1}", sql)
+    short = BESIDE.sub(lambda found: found[1] or " ", sql)  # the library looks prepared ones up by all of their text
+    names = list(dict.fromkeys(PARAMETER.findall(short)))
+    numbered = PARAMETER.sub(lambda found: f"?{names.index(found[1]) + 1}", short)
     if len(names) > 1:
         return numbered, operator.itemgetter(*names)
     return numbered, lambda bindings: tuple(bindings[name] for name in names)
 
 
-def run(connection: apsw.Connection, statement: str, **bindings: Any) -> apsw.Cursor:
+def run(connection: Connection, statement: str, **bindings: Any) -> None:
     """Run a named statement."""
-    sql, ordered = statements()[statement]
-    return connection.execute(sql, ordered(bindings))
+    sql, ordered = STATEMENTS[statement]
+    connection.hand.execute(sql, ordered(bindings))
 
 
-def one(connection: apsw.Connection, statement: str, **bindings: Any) -> Any:
+def one(connection: Connection, statement: str, **bindings: Any) -> Any:
     """Run a named statement to its end and return its only row, its only value, or None."""
-    sql, ordered = statements()[statement]
-    return connection.execute(sql, ordered(bindings)).get
+    sql, ordered = STATEMENTS[statement]
+    return connection.hand.execute(sql, ordered(bindings)).get
 
 
-def rows(connection: apsw.Connection, statement: str, **bindings: Any) -> list[Any]:
+def rows(connection: Connection, statement: str, **bindings: Any) -> list[Any]:
     """Run a named statement and return all rows."""
-    sql, ordered = statements()[statement]
-    return list(connection.execute(sql, ordered(bindings)).fetchall())
+    sql, ordered = STATEMENTS[statement]
+    return list(connection.hand.execute(sql, ordered(bindings)).fetchall())

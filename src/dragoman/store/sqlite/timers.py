@@ -3,13 +3,11 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-import apsw
-
 from dragoman.model import Event, Timer
 from dragoman.store.base import Claim, Times
 from dragoman.store.sqlite import inbox, schedule
 from dragoman.store.sqlite.desk import Desk
-from dragoman.store.sqlite.statements import one, rows, run
+from dragoman.store.sqlite.statements import Connection, one, rows, run
 from dragoman.store.sqlite.writer import Writer
 from dragoman.store.stored import due, read_timer, standings
 from dragoman.store.timers import PUNCTUAL, ROOM, Due, Firing, Standing
@@ -71,14 +69,14 @@ class SqliteTimers:
         return await self._writer.run(_of_tasks, task)
 
 
-def _due(connection: apsw.Connection, punctual: int, overdue: int, now: float) -> Due:
+def _due(connection: Connection, punctual: int, overdue: int, now: float) -> Due:
     limits = {"punctual": punctual, "overdue": overdue, "punctual_for": PUNCTUAL}
     found = rows(connection, "timers_due", now=now, **limits)
     return due(found, now, one(connection, "next_timer", now=now))
 
 
 def _fire(
-    connection: apsw.Connection, firings: Iterable[Firing], bound: inbox.Bound, desk: Desk[Claim], now: float
+    connection: Connection, firings: Iterable[Firing], bound: inbox.Bound, desk: Desk[Claim], now: float
 ) -> tuple[list[str], int]:
     """Move timers on; returns which, and how many events came that wait for a turn."""
     moved = [firing for firing in firings if _move(connection, firing)]
@@ -86,7 +84,7 @@ def _fire(
     return [firing.name for firing in moved], came
 
 
-def _move(connection: apsw.Connection, firing: Firing) -> bool:
+def _move(connection: Connection, firing: Firing) -> bool:
     """Move a timer on from the time at which it was read; False when it is not there any more."""
     if firing.next_at is None:
         return one(connection, "end_timer", name=firing.name, at=firing.at) is not None
@@ -104,9 +102,7 @@ def _move(connection: apsw.Connection, firing: Firing) -> bool:
     return moved is not None
 
 
-def _accept(
-    connection: apsw.Connection, name: str, event: Event, bound: inbox.Bound, desk: Desk[Claim], now: float
-) -> bool:
+def _accept(connection: Connection, name: str, event: Event, bound: inbox.Bound, desk: Desk[Claim], now: float) -> bool:
     """Accept one fire; False when it came before, or is set aside because too much of its conversation waits."""
     times = Times(received=now, authenticated=now, parsed=now)
     accepted = inbox.accept_event(connection, event, 0, times, bound, desk, now)
@@ -115,19 +111,19 @@ def _accept(
     return not accepted.duplicate and not accepted.surplus
 
 
-def _pause(connection: apsw.Connection, names: Iterable[str]) -> int:
+def _pause(connection: Connection, names: Iterable[str]) -> int:
     return sum(one(connection, "pause_timer", name=name) is not None for name in names)
 
 
-def _put_off(connection: apsw.Connection, names: Iterable[str], seconds: float, now: float) -> None:
+def _put_off(connection: Connection, names: Iterable[str], seconds: float, now: float) -> None:
     for name in names:
         run(connection, "put_off_timer", name=name, until=now + seconds, now=now)
 
 
-def _of_person(connection: apsw.Connection, person: str, limit: int) -> list[Timer]:
+def _of_person(connection: Connection, person: str, limit: int) -> list[Timer]:
     found: list[Any] = rows(connection, "timers_of_person", person=person, limit=limit)
     return [timer for body, at in found if (timer := read_timer(body, at)) is not None]
 
 
-def _of_tasks(connection: apsw.Connection, task: str) -> tuple[Standing, ...]:
+def _of_tasks(connection: Connection, task: str) -> tuple[Standing, ...]:
     return standings(rows(connection, "timers_of_tasks", task=task))

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from dragoman.store.base import GRACE, Done, Fresh, InDoubt, Once
 from dragoman.store.people import AFTER_HOLD, HOLD, MOST_HOLDS, Hold, free_to_go, read_holds
 from dragoman.store.sqlite import broadcasts, outbox
-from dragoman.store.sqlite.statements import one, rows, run
+from dragoman.store.sqlite.statements import Connection, one, rows, run
 from dragoman.store.stored import encode, number_of
 
 BATCH: Final = 500
@@ -18,13 +17,13 @@ AGED: Final = ("delete_once", "delete_payloads", "delete_told")
 """The statements that delete what is older than messages are kept."""
 
 
-def park(connection: apsw.Connection, account: str, raw: bytes, reason: str, now: float) -> str:
+def park(connection: Connection, account: str, raw: bytes, reason: str, now: float) -> str:
     """Set a payload aside."""
     number = one(connection, "park_payload", account=account, raw=raw, reason=reason, now=now)
     return f"p{number}"
 
 
-def redrive(connection: apsw.Connection, name: str, now: float) -> str:
+def redrive(connection: Connection, name: str, now: float) -> str:
     """Put something parked back to work; raises `LookupError`."""
     event = one(connection, "redrive_event", id=number_of(name, "e"))
     if event is not None:
@@ -39,7 +38,7 @@ def redrive(connection: apsw.Connection, name: str, now: float) -> str:
     raise LookupError(name)
 
 
-def begin(connection: apsw.Connection, turn: str, name: str, arguments: str, now: float) -> Once:
+def begin(connection: Connection, turn: str, name: str, arguments: str, now: float) -> Once:
     """Begin a journaled step; one that was begun with other arguments starts afresh."""
     if one(connection, "begin_once", turn=turn, name=name, arguments=arguments, now=now) is not None:
         return Fresh()
@@ -50,38 +49,38 @@ def begin(connection: apsw.Connection, turn: str, name: str, arguments: str, now
     return InDoubt() if result is None else Done(result=msgspec.json.decode(result))
 
 
-def finish(connection: apsw.Connection, turn: str, name: str, result: Any) -> None:
+def finish(connection: Connection, turn: str, name: str, result: Any) -> None:
     """Journal a step's result."""
     run(connection, "finish_once", turn=turn, name=name, result=encode(result))
 
 
-def lease(connection: apsw.Connection, name: str, owner: str, seconds: float, now: float) -> int:
+def lease(connection: Connection, name: str, owner: str, seconds: float, now: float) -> int:
     """Take or prolong a named lease; returns its fence, 0 when another has it."""
     return one(connection, "take_lease", name=name, owner=owner, until=now + seconds, now=now, grace=GRACE) or 0
 
 
-def let_go(connection: apsw.Connection, name: str, owner: str) -> None:
+def let_go(connection: Connection, name: str, owner: str) -> None:
     """End a named lease."""
     run(connection, "drop_lease", name=name, owner=owner)
 
 
-def keep(connection: apsw.Connection, name: str, value: str) -> None:
+def keep(connection: Connection, name: str, value: str) -> None:
     """Keep a value under a name."""
     run(connection, "set_kept", name=name, value=value)
 
 
-def recall(connection: apsw.Connection, name: str) -> str:
+def recall(connection: Connection, name: str) -> str:
     """Read a kept value."""
     return one(connection, "get_kept", name=name) or ""
 
 
-def memory(connection: apsw.Connection, person: str, key: str) -> Any:
+def memory(connection: Connection, person: str, key: str) -> Any:
     """Read what is remembered of a person."""
     value = one(connection, "get_memory", person=person, key=key)
     return None if value is None else msgspec.json.decode(value)
 
 
-def resume(connection: apsw.Connection, account: str) -> None:
+def resume(connection: Connection, account: str) -> None:
     """End an account's pause."""
     run(connection, "resume", account=account)
 
@@ -93,7 +92,7 @@ class Pruned(msgspec.Struct):
     deleted: int
 
 
-def prune_events(connection: apsw.Connection, before: float, after: int) -> Pruned:
+def prune_events(connection: Connection, before: float, after: int) -> Pruned:
     """Delete one batch of settled events older than `before`, with their replies."""
     found = rows(connection, "old_events", after=after, limit=BATCH)
     old = [row for row in found if row[3] < before]
@@ -108,14 +107,14 @@ def prune_events(connection: apsw.Connection, before: float, after: int) -> Prun
     return Pruned(old[-1][0] if len(old) == BATCH else 0, deleted)
 
 
-def _free(connection: apsw.Connection, old: Sequence[Any], held: Sequence[Hold]) -> list[Any]:
+def _free(connection: Connection, old: Sequence[Any], held: Sequence[Hold]) -> list[Any]:
     """Leave out the events of those who are held."""
     bodies = rows(connection, "events_by_number", ids=encode([row[0] for row in old]))
     free = free_to_go(bodies, held)
     return [row for row in old if row[0] in free]
 
 
-def prune_rest(connection: apsw.Connection, before: float, raw_before: float) -> int:
+def prune_rest(connection: Connection, before: float, raw_before: float) -> int:
     """Delete one batch of raw payloads, journal entries, parked payloads and recipients; returns how many."""
     deleted = 0
     for statement, limit in (("delete_receipts", raw_before), *((name, before) for name in AGED)):

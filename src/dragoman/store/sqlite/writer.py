@@ -17,6 +17,7 @@ import apsw
 from dragoman.errors import StoreAway
 from dragoman.store.base import Wake
 from dragoman.store.sqlite.desk import Desk, Found
+from dragoman.store.sqlite.statements import Connection
 
 Q = ParamSpec("Q")
 R = TypeVar("R")
@@ -70,7 +71,7 @@ class Writer:
 
     def __init__(
         self,
-        connection: apsw.Connection,
+        connection: Connection,
         loop: asyncio.AbstractEventLoop,
         relieve: Callable[[], bool] | None = None,
     ) -> None:
@@ -111,7 +112,7 @@ class Writer:
 
     def run(
         self,
-        function: Callable[Concatenate[apsw.Connection, Q], R],
+        function: Callable[Concatenate[Connection, Q], R],
         *arguments: Q.args,
         **_: Q.kwargs,
     ) -> "asyncio.Future[R]":
@@ -121,7 +122,7 @@ class Writer:
     def change(
         self,
         brings: Collection[Wake],
-        function: Callable[Concatenate[apsw.Connection, Q], R],
+        function: Callable[Concatenate[Connection, Q], R],
         *arguments: Q.args,
         **_: Q.kwargs,
     ) -> "asyncio.Future[R]":
@@ -131,7 +132,7 @@ class Writer:
     def tell(
         self,
         then: Callable[[R], None],
-        function: Callable[Concatenate[apsw.Connection, Q], R],
+        function: Callable[Concatenate[Connection, Q], R],
         *arguments: Q.args,
         **_: Q.kwargs,
     ) -> "asyncio.Future[R]":
@@ -142,7 +143,7 @@ class Writer:
 
     def join(
         self,
-        function: Callable[Concatenate[apsw.Connection, Q], R],
+        function: Callable[Concatenate[Connection, Q], R],
         *arguments: Q.args,
         **_: Q.kwargs,
     ) -> "asyncio.Future[R]":
@@ -194,7 +195,7 @@ class Writer:
             desk.wake()
         await self.run(lambda _: None)
 
-    def _look_once(self, connection: apsw.Connection, desk: Desk[T], limit: int, busy: Collection[str]) -> list[T]:
+    def _look_once(self, connection: Connection, desk: Desk[T], limit: int, busy: Collection[str]) -> list[T]:
         """Look for who does not stand; whoever does looks once more."""
         found = desk.look(connection, limit, busy) if limit > 0 else Found(things=[])
         desk.note(found)
