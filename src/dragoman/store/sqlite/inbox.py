@@ -88,31 +88,37 @@ def accept_event(
 def _enqueue(
     connection: Connection, event: Event, number: int, stored: Stored | None, desk: Desk[Claim], now: float
 ) -> int:
-    """Put an event at the end of its conversation's queue; returns how many wait there. With `stored` it has a seat."""
-    pending, fence, state = one(
-        connection,
-        "enqueue",
-        conversation=event.conversation,
-        account=event.account,
-        event=number,
-        fence=int(now * 1000),
-        ready_at=now if stored is None else desk.now + LEASE,
-        because="" if stored is None else "leased",
-        started=stored is not None,
-    )
-    if pending == 1 and stored is not None:
-        claimed = Claim(
-            conversation=event.conversation,
-            fence=fence,
-            state=read_state(state, event.conversation),
-            events=(stored,),
-            attempt=1,
-            waited=max(0.0, desk.now - now),
-        )
-        desk.give(claimed)
-    elif pending == 1:
+    """Put an event at the end of its conversation's queue; returns how many wait there. With `stored` it has a seat.
+
+    A conversation that rests becomes ready, or leased with a seat; one that has something to do stays as it is.
+    """
+    conversation, found = event.conversation, one(connection, "queue", conversation=event.conversation)
+    pending, fence, state = found or (0, int(now * 1000), "{}")
+    if pending:
+        run(connection, "join_queue", conversation=conversation, ready_at=now)
+        return int(pending) + 1
+    seated = stored is not None
+    begun = {
+        "conversation": conversation,
+        "event": number,
+        "ready_at": desk.now + LEASE if seated else now,
+        "because": "leased" if seated else "",
+        "started": seated,
+        "fence": fence + seated,
+    }
+    if found:
+        run(connection, "begin_queue", **begun)
+    else:
+        run(connection, "add_conversation", **begun, account=event.account)
+    if stored is None:
         desk.miss()
-    return int(pending)
+    else:
+        waited = max(0.0, desk.now - now)
+        kept = read_state(state, conversation)
+        desk.give(
+            Claim(conversation=conversation, fence=fence + 1, state=kept, events=(stored,), attempt=1, waited=waited)
+        )
+    return 1
 
 
 def _put_off(connection: Connection, event: Event, number: int, bound: Bound, now: float) -> Accepted:

@@ -18,6 +18,9 @@ LONGEST_BACKOFF: Final = 300.0
 LONGEST_HOLD: Final = 600.0
 """Seconds; the same for replies that wait to be asked for."""
 
+PREPARED: Final = 512
+"""Statements that stay prepared, at most: each use takes the next place of a ring, which soon comes round."""
+
 
 class FileLock:
     """The lock that refuses a second service; the system drops it when the process dies."""
@@ -44,7 +47,7 @@ def connect(database: Path) -> Connection:
     """Open the file for writing, durably; raises `StoreAway` or `StoreDamaged`."""
     try:
         os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))  # what SQLite makes beside it gets the same mode
-        connection = Connection(str(database), statementcachesize=200)
+        connection = Connection(str(database), statementcachesize=PREPARED)
         connection.set_busy_timeout(5000)
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # else a bound LIMIT is planned anew at every call
         connection.pragma("journal_mode", "wal")
