@@ -12,6 +12,7 @@ import pytest
 from dragoman.adapter import Receipt
 from dragoman.flow import work
 from dragoman.flow.account import Accounts
+from dragoman.flow.alarm import Alarm
 from dragoman.flow.context import Context, Limits
 from dragoman.model import Address, Event, Sender
 from dragoman.store.base import Claim, Times
@@ -53,6 +54,7 @@ async def claimed(store: SqliteStore) -> Claim:
 async def test_a_turn_ends_at_its_time_while_its_lease_is_being_renewed(
     store: SqliteStore, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    alarm = Alarm(asyncio.get_running_loop())
     monkeypatch.setattr(work, "RENEW", LIMIT / 10)
     claim, slow = await claimed(store), threading.Event()
     disk = asyncio.create_task(store._writer.aside(slow.wait))
@@ -60,7 +62,7 @@ async def test_a_turn_ends_at_its_time_while_its_lease_is_being_renewed(
     began = time.monotonic()
     asyncio.get_running_loop().call_later(20 * LIMIT, slow.set)
 
-    with pytest.raises(TimeoutError), work._Watch(context, claim):
+    with pytest.raises(TimeoutError), work._Watch(context, claim, alarm):
         await asyncio.sleep(20 * LIMIT)
 
     assert time.monotonic() - began < 10 * LIMIT
@@ -71,12 +73,13 @@ async def test_a_turn_ends_at_its_time_while_its_lease_is_being_renewed(
 async def test_a_renewal_that_ends_after_the_turns_time_does_not_end_the_turn_again(
     store: SqliteStore, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    alarm = Alarm(asyncio.get_running_loop())
     monkeypatch.setattr(work, "RENEW", LIMIT / 10)
     claim, slow = await claimed(store), threading.Event()
     disk = asyncio.create_task(store._writer.aside(slow.wait))
 
     async def turn() -> None:
-        with work._Watch(context, claim):
+        with work._Watch(context, claim, alarm):
             try:
                 await asyncio.Event().wait()
             finally:

@@ -53,14 +53,14 @@ class Nonces:
     MANY: Final = 128
 
     def __init__(self) -> None:
-        self._left = ""
+        self._left: list[str] = []
 
     def __call__(self) -> str:
         """Return the next one."""
         if not self._left:
-            self._left = secrets.token_hex(self.DIGITS // 2 * self.MANY)
-        nonce, self._left = self._left[: self.DIGITS], self._left[self.DIGITS :]
-        return nonce
+            digits = secrets.token_hex(self.DIGITS // 2 * self.MANY)
+            self._left = [digits[at : at + self.DIGITS] for at in range(0, len(digits), self.DIGITS)]
+        return self._left.pop()
 
 
 INSIDE: Final = "-"

@@ -71,9 +71,14 @@ class Pacer:
         slot = self._reserved.pop(delivery.id, None)
         if slot is not None and slot <= now <= slot + LATE:
             return 0.0
-        counted = [(rate, self._taken(delivery, rate, now)) for rate in rates if rate.per != "method"]
-        slot = max([now, *[self._free(rate, taken, now) for rate, taken in counted]])
-        for _, taken in counted:
+        slot, windows = now, []
+        for rate in rates:
+            if rate.per != "method":
+                taken = self._taken(delivery, rate, now)
+                windows.append(taken)
+                if len(taken) >= rate.count:  # the first moment at which one more fits
+                    slot = max(slot, taken[-rate.count] + rate.seconds)
+        for taken in windows:
             taken.append(slot)
         if slot > now:
             self._reserved[delivery.id] = slot
@@ -92,11 +97,6 @@ class Pacer:
         while taken and taken[0] <= now - rate.seconds:
             taken.popleft()
         return taken
-
-    @staticmethod
-    def _free(rate: Rate, taken: deque[float], now: float) -> float:
-        """Return the first moment at which one more fits."""
-        return max(now, taken[-rate.count] + rate.seconds) if len(taken) >= rate.count else now
 
 
 def _forget(remembered: OrderedDict[Any, Any]) -> None:

@@ -23,6 +23,7 @@ from dragoman.errors import (
 )
 from dragoman.flow import pressure, retry
 from dragoman.flow.account import Account
+from dragoman.flow.alarm import Alarm
 from dragoman.flow.context import Context
 from dragoman.model import (
     Action,
@@ -85,6 +86,7 @@ class _Running:
         self._places = places
         self._bell = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self.alarm = Alarm(self._loop)
 
     @property
     def free(self) -> int:
@@ -223,7 +225,7 @@ async def _turn(context: Context, claim: Claim, hurried_since: float, running: _
     outcome, handler = _gate(event, turn, account) or _limit(context, stored, turn, account), ""
     if not outcome:
         telemetry.crash.passed("c6")
-        with _Watch(context, claim):
+        with _Watch(context, claim, running.alarm):
             handler = await route.handle(turn, account.plugins, context.plugins)
         outcome = "done" if handler else "unhandled"
     note = f"{handler}: {turn.remark}" if handler and turn.remark else handler or outcome
@@ -262,50 +264,53 @@ def _limit(context: Context, stored: Stored, turn: Turn, account: Account) -> st
 class _Watch:
     """Keeps the lease of a running turn alive; ends a turn that takes too long, or was taken over.
 
-    A turn that is over at once costs one timer that never rings. Raises `TimeoutError` or `LostLease`, and
-    `PluginError` where nobody cancelled the turn: else it would be given back, uncounted, again and again.
+    Raises `TimeoutError` or `LostLease`, and `PluginError` where nobody cancelled the turn: else it would be given
+    back, uncounted, again and again.
     """
 
-    def __init__(self, context: Context, claim: Claim) -> None:
+    def __init__(self, context: Context, claim: Claim, alarm: Alarm) -> None:
         self._context = context
         self._claim = claim
+        self._alarm = alarm
         self._why: Exception | None = None
         self._renewal: asyncio.Task[None] | None = None
+        self.due = 0.0
 
     def __enter__(self) -> None:
-        self._loop = loop = asyncio.get_running_loop()
-        self._turn = asyncio.current_task(loop)
-        now = loop.time()
+        now = self._alarm.loop.time()
+        self._turn = asyncio.current_task(self._alarm.loop)
         self._until = now + self._context.limits.turn_seconds
-        self._ring(now)
+        self._set(now)
 
-    def _ring(self, now: float) -> None:
-        self._timer = self._loop.call_later(min(RENEW, self._until - now), self._look)
+    def _set(self, now: float) -> None:
+        self.due = min(now + RENEW, self._until)
+        self._alarm.add(self)
 
-    def _look(self) -> None:
-        if self._loop.time() >= self._until:
+    def ring(self, now: float) -> None:
+        """Renew the lease, or end the turn."""
+        if now >= self._until:
             self._end(TimeoutError())
         else:
-            self._timer = self._loop.call_at(self._until, self._end, TimeoutError())  # however late the store answers
-            self._renewal = self._loop.create_task(self._renew())
+            self.due = self._until  # however late the store answers
+            self._renewal = self._alarm.loop.create_task(self._renew())
 
     async def _renew(self) -> None:
         ours = await _renew(self._context, self._claim)
         if self._why is not None:  # its time was up meanwhile
             return
-        self._timer.cancel()
         if ours:
-            self._ring(self._loop.time())
+            self._set(self._alarm.loop.time())
         else:
             self._end(LostLease(self._claim.conversation))
 
     def _end(self, why: Exception) -> None:
         self._why = why
+        self._alarm.drop(self)
         if self._turn is not None:
             self._turn.cancel()
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        self._timer.cancel()
+        self._alarm.drop(self)
         if self._renewal is not None:
             self._renewal.cancel()
         if self._why is not None and self._turn is not None and not self._turn.uncancel():
