@@ -85,6 +85,11 @@ class Histogram(_Labelled, prometheus_client.Histogram):
         self._sum.value += amount
         self._buckets[bisect_left(self._upper_bounds, amount)].value += 1.0
 
+    def took(self, seconds: float, *labelvalues: str) -> None:
+        """Count a time under its labels, all of them; one that ended before it began, by two clocks, took none."""
+        child: Self = self._metrics.get(labelvalues) or self.labels(*labelvalues)  # type: ignore[assignment] # as above
+        child.observe(seconds if seconds > 0 else 0.0)
+
 
 stage_seconds = Histogram(
     "dragoman_stage_seconds",

@@ -328,6 +328,20 @@ def test_a_time_is_counted_in_the_bucket_of_the_library(times: list[float]) -> N
     assert exposed[0] == exposed[1]
 
 
+def test_what_took_less_than_no_time_by_two_clocks_took_none() -> None:
+    registry = prometheus_client.CollectorRegistry()
+    metric = telemetry.Histogram("took", "Took.", ["what"], buckets=(1.0,), registry=registry)
+
+    metric.took(-3.0, "it")
+    metric.took(2.0, "it")
+
+    assert registry.get_sample_value("took_count", {"what": "it"}) == 2
+    assert registry.get_sample_value("took_sum", {"what": "it"}) == 2.0
+    assert registry.get_sample_value("took_bucket", {"what": "it", "le": "1.0"}) == 1
+    with pytest.raises(ValueError, match="label"):
+        metric.took(1.0, "it", "and that")
+
+
 @pytest.mark.parametrize("mark", [0.3, 0.5])
 def test_the_marks_of_our_objectives_are_buckets(mark: float) -> None:
     assert mark in telemetry.SECONDS

@@ -162,13 +162,13 @@ def _report(context: Context, account: Account, delivery: Delivery, decision: De
     outcome = OUTCOMES.get(type(decision), "retry")
     platform = account.platform
     telemetry.deliveries.labels(platform, outcome).inc()
-    telemetry.stage_seconds.labels("deliver", platform).observe(max(0.0, ended - began))
+    telemetry.stage_seconds.took(ended - began, "deliver", platform)
     if context.tracer:
         context.tracer.delivered(delivery, platform, outcome, began)
     if isinstance(decision, Settled):
         log.info("delivered", delivery=delivery.id, attempt=delivery.attempt)
         if delivery.received_at:
-            telemetry.reply_seconds.labels(platform).observe(max(0.0, ended - delivery.received_at))
+            telemetry.reply_seconds.took(ended - delivery.received_at, platform)
     else:
         log.warning(f"delivery.{outcome}", delivery=delivery.id, attempt=delivery.attempt, reason=decision.reason)
     if isinstance(decision, Pause):

@@ -66,7 +66,7 @@ async def receive(context: Context, account: Account, request: Http) -> Answer:
         accepted = await accept(context, account, whole, times, surplus="refuse", caller=caller)
     except StoreAway as away:
         return Answer(response=_later(account, str(away), crowded=isinstance(away, Crowded)))
-    telemetry.stage_seconds.labels("receive", account.platform).observe(max(0.0, context.clock() - received))
+    telemetry.stage_seconds.took(context.clock() - received, "receive", account.platform)
     telemetry.crash.passed("c3")
     if receipt.passive is None or not accepted:
         return Answer(response=receipt.response)
@@ -160,8 +160,8 @@ def _count(account: Account, outcome: str) -> None:
 
 def _observe(account: Account, times: Times) -> None:
     platform = account.platform
-    telemetry.stage_seconds.labels("authenticate", platform).observe(max(0.0, times.authenticated - times.received))
-    telemetry.stage_seconds.labels("parse", platform).observe(max(0.0, times.parsed - times.authenticated))
+    telemetry.stage_seconds.took(times.authenticated - times.received, "authenticate", platform)
+    telemetry.stage_seconds.took(times.parsed - times.authenticated, "parse", platform)
 
 
 def _refuse(account: Account, status: int, kind: str, reason: str) -> Response:
@@ -276,4 +276,4 @@ async def written(context: Context, account: Account, answer: Answer, *, began: 
         telemetry.deliveries.labels(account.platform, outcome).inc()
         if context.tracer:
             context.tracer.delivered(delivery, account.platform, outcome, answer.ready)
-        telemetry.reply_seconds.labels(account.platform).observe(max(0.0, now - delivery.received_at))
+        telemetry.reply_seconds.took(now - delivery.received_at, account.platform)

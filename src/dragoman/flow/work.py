@@ -235,8 +235,8 @@ async def _turn(context: Context, claim: Claim, hurried_since: float, running: _
     await context.store.commit(claim, handled)
     telemetry.crash.passed("c8")
     telemetry.turns.labels(event.platform, outcome).inc()
-    telemetry.stage_seconds.labels("route", event.platform).observe(max(0.0, began - stored.received_at))
-    telemetry.stage_seconds.labels("respond", event.platform).observe(max(0.0, context.clock() - began))
+    telemetry.stage_seconds.took(began - stored.received_at, "route", event.platform)
+    telemetry.stage_seconds.took(context.clock() - began, "respond", event.platform)
     if context.tracer:
         context.tracer.handled(claim, began, outcome, handler)
     log.info("handled", message=stored.id, handler=handled.handler, replies=len(handled.outgoing))
