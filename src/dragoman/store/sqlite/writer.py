@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import apsw
+import msgspec
 
 from dragoman.errors import StoreAway
 from dragoman.store.base import Wake
@@ -40,30 +41,20 @@ COMPANY: Final = 0.001
 """Seconds for which a change that nobody hurries waits for others to share their transaction."""
 
 
-class Change:
+class Change(msgspec.Struct, eq=False):
     """A function to run on the writer's connection, and the future that learns its result."""
 
-    __slots__ = ("arguments", "aside", "brings", "failure", "function", "future", "result", "then")
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        future: asyncio.Future[Any],
-        *,
-        brings: Collection[Wake] = (),
-        aside: bool = False,
-    ) -> None:
-        """`brings`: what may be ready after it, beside what it gives; `aside`: run between two transactions."""
-        self.function = function
-        self.arguments = arguments
-        self.future = future
-        self.brings = brings
-        self.aside = aside
-        self.then: Callable[[Any], None] | None = None
-        """Called on the loop with the result that is on the disk, whether or not anybody still waits for it."""
-        self.result: Any = None
-        self.failure: Exception | None = None
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    future: asyncio.Future[Any]
+    brings: Collection[Wake] = ()
+    """What may be ready after it, beside what it gives."""
+    aside: bool = False
+    """Whether it is run between two transactions, and without the connection."""
+    then: Callable[[Any], None] | None = None
+    """Called on the loop with the result that is on the disk, whether or not anybody still waits for it."""
+    result: Any = None
+    failure: Exception | None = None
 
 
 class Writer:
@@ -137,9 +128,7 @@ class Writer:
         **_: Q.kwargs,
     ) -> "asyncio.Future[R]":
         """Run a change, as `run` does; `then` learns its result though who awaits it may have left."""
-        change = Change(function, arguments, self._loop.create_future())
-        change.then = then
-        return self._queued(change)
+        return self._queued(Change(function, arguments, self._loop.create_future(), then=then))
 
     def join(
         self,
@@ -208,20 +197,17 @@ class Writer:
         return result
 
     def _queued(self, change: Change) -> asyncio.Future[Any]:
+        """Queue a change; the thread is woken once for all of this turn of the loop, for that costs more than one."""
         self._check()
-        self._put(change)
+        self._changes.append(change)
+        if not self._rung:
+            self._rung = True
+            self._loop.call_soon(self._ring)
         return change.future
 
     def _check(self) -> None:
         if self._closing or self._ended or len(self._changes) >= QUEUE:
             raise StoreAway("the store is closing" if self._closing else "too many changes wait for the writer")
-
-    def _put(self, change: Change) -> None:
-        """Queue a change; the thread is woken once for all of this turn of the loop, for that costs more than one."""
-        self._changes.append(change)
-        if not self._rung:
-            self._rung = True
-            self._loop.call_soon(self._ring)
 
     def _ring(self) -> None:
         self._rung = False
