@@ -43,7 +43,7 @@ class Answer(Value):
 async def receive(context: Context, account: Account, request: Http) -> Answer:
     """Take a request through the first three stages, and wait for the reply where the platform wants it."""
     known = context.accounts.known(account)
-    received = known.now
+    received = context.clock()  # steady; what adapters know is the wall's
     telemetry.crash.passed("c1")
     try:
         payload = _verify(context, account, request, known)
@@ -78,10 +78,10 @@ def _verify(context: Context, account: Account, request: Http, known: Known) -> 
     try:
         payload = account.adapter.verify(request, known)
     except Stale as stale:
-        context.skew.compare(account.name, stale.skew, known.now)
+        context.skew.compare(account.name, stale.skew, context.clock())
         raise
     if payload.signed_at:
-        context.skew.compare(account.name, known.now - payload.signed_at, known.now)
+        context.skew.compare(account.name, known.now - payload.signed_at, context.clock())
     return payload
 
 
