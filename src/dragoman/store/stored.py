@@ -30,6 +30,10 @@ _message = msgspec.json.Decoder(Message).decode
 _counts = msgspec.json.Decoder(dict[Fate, int]).decode
 
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading a body may raise: another release's or no JSON, no text, or so deep that it could just be written."""
+
+
 def encode(value: Any) -> str:
     """Write a value as JSON."""
     return _encode(value).decode()
@@ -44,11 +48,11 @@ def _turn_id(account: str, kind: str, key: str) -> str:
     return crypto.fingerprint(account, kind, key)
 
 
-def read_event(number: int, body: str, received_at: float) -> Stored | None:
-    """Read an event's row; None when another release wrote it in a way that this one does not know."""
+def read_event(number: int, body: str | bytes, received_at: float) -> Stored | None:
+    """Read an event's row; None when it is damaged, or this release does not know the way another wrote it."""
     try:
         event = _event(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return Stored(id=number, turn=turn_id(event), event=event, received_at=received_at)
 
@@ -75,7 +79,7 @@ def crowded(most: int) -> str:
     return f"{most} messages of this conversation wait already"
 
 
-def read_state(text: str, conversation: str) -> dict[str, Any]:
+def read_state(text: str | bytes, conversation: str) -> dict[str, Any]:
     """Read a conversation's state; one that cannot be read is reported, and begins anew: it stops nobody."""
     state = readable_state(text)
     if state is None:
@@ -84,27 +88,27 @@ def read_state(text: str, conversation: str) -> dict[str, Any]:
     return state
 
 
-def readable_state(text: str) -> dict[str, Any] | None:
+def readable_state(text: str | bytes) -> dict[str, Any] | None:
     """Read a conversation's state; None when it cannot be read."""
     try:
         return _state(text)
-    except (msgspec.DecodeError, RecursionError):  # one as deep as could just be written may be too deep to read
+    except UNREADABLE:
         return None
 
 
-def read_action(text: str) -> Action:
-    """Read an action; raises `msgspec.DecodeError`."""
+def read_action(text: str | bytes) -> Action:
+    """Read an action; raises one of `UNREADABLE`."""
     action: Action = _action(text)
     return action
 
 
-def read_address(text: str) -> Address:
-    """Read an address; raises `msgspec.DecodeError`."""
+def read_address(text: str | bytes) -> Address:
+    """Read an address; raises one of `UNREADABLE`."""
     return _address(text)
 
 
-def read_ids(text: str) -> tuple[str, ...]:
-    """Read a platform's ids."""
+def read_ids(text: str | bytes) -> tuple[str, ...]:
+    """Read a platform's ids; raises one of `UNREADABLE`."""
     return _ids(text)
 
 
@@ -210,7 +214,7 @@ def read_timer(body: str, at: float) -> Timer | None:
     """Read a timer; None when another release wrote it in a way that this one does not know."""
     try:
         return msgspec.structs.replace(_timer(body), at=at)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 

@@ -7,10 +7,8 @@ last entry that it has dealt with misses nothing and sees nothing twice.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
-
 from dragoman.model import Action, Address, Event, Value
-from dragoman.store.stored import read_action, read_address, read_event, read_ids
+from dragoman.store.stored import UNREADABLE, read_action, read_address, read_event, read_ids
 
 
 class Said(Value):
@@ -48,7 +46,7 @@ def read_told(rows: Iterable[Sequence[Any]]) -> tuple[Told, ...]:
     return tuple(Told(id=row[0], at=row[1], event=_event(row[2]), said=_said(row[3:])) for row in rows)
 
 
-def _event(body: str | None) -> Event | None:
+def _event(body: str | bytes | None) -> Event | None:
     stored = read_event(0, body, 0.0) if body is not None else None
     return stored.event if stored is not None else None
 
@@ -68,5 +66,5 @@ def _said(row: Sequence[Any]) -> Said | None:
             answers=_event(answers),
             last=_event(last),
         )
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None

@@ -13,7 +13,7 @@ from dragoman.model import Delivery
 from dragoman.store.base import SEND_LEASE, Decision, Later, Parked, Pause, Settled
 from dragoman.store.postgres.inbox import plain
 from dragoman.store.postgres.pool import Pool, Session, columns
-from dragoman.store.stored import encode, read_action, read_address, read_ids
+from dragoman.store.stored import UNREADABLE, encode, read_action, read_address, read_ids
 
 
 class Settling(msgspec.Struct):
@@ -58,7 +58,7 @@ async def take(pool: Pool, limit: int, busy: Collection[str], owner: str, now: f
     for row in rows:
         try:
             taken.append(_delivery(row, now))
-        except msgspec.DecodeError:
+        except UNREADABLE:
             await _park_unreadable(pool, row[0], row[4])
     return taken
 

@@ -93,7 +93,7 @@ def _enqueue(
     A conversation that rests becomes ready, or leased with a seat; one that has something to do stays as it is.
     """
     conversation, found = event.conversation, one(connection, "queue", conversation=event.conversation)
-    pending, fence, state = found or (0, int(now * 1000), "{}")
+    pending, fence, state = found or (0, int(now * 1000), b"{}")
     if pending:
         run(connection, "join_queue", conversation=conversation, ready_at=now)
         return int(pending) + 1

@@ -9,7 +9,7 @@ from dragoman.model import Delivery
 from dragoman.store.base import SEND_LEASE, Decision, Handled, Later, Outgoing, Parked, Pause, Settled
 from dragoman.store.sqlite.desk import Desk, Found
 from dragoman.store.sqlite.statements import Connection, one, rows, run
-from dragoman.store.stored import encode, read_action, read_address, read_ids, rode
+from dragoman.store.stored import UNREADABLE, encode, read_action, read_address, read_ids, rode
 
 
 def add(connection: Connection, conversation: str, handled: Handled, desk: Desk[Delivery], now: float) -> None:
@@ -42,7 +42,7 @@ def _are_readable(action: str, address: str) -> bool:
     try:
         read_action(action)
         read_address(address)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return False
     return True
 
@@ -116,7 +116,7 @@ def _readable(connection: Connection, row: tuple[Any, ...], now: float) -> Deliv
     """Read a row that was taken; one that this release cannot read is parked, and the next of its lane may leave."""
     try:
         return _delivery(row, now, taken=True)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         run(connection, "park_unreadable", id=row[0], now=now)
         run(connection, "wake_lane", conversation=row[4], at=now)
         return None

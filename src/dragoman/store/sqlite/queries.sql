@@ -1,4 +1,5 @@
--- The statements of the SQLite store, by name. Times are epoch seconds on the store's clock.
+-- The statements of the SQLite store, by name. Times are epoch seconds on the store's clock. What the line needs of a
+-- body is read as bytes: one that is damaged, and no text any more, is set aside and does not stop the line.
 
 -- name: add_receipt
 INSERT INTO receipt (account, at, raw) VALUES (:account, :at, :raw);
@@ -20,7 +21,7 @@ WHERE account = :account AND kind = :kind AND key = :key RETURNING id;
 
 -- name: queue
 -- Reading a row and writing it costs less than half of an INSERT that may turn into an UPDATE and tells what it wrote.
-SELECT pending, fence, state FROM conversation WHERE id = :conversation;
+SELECT pending, fence, CAST(state AS BLOB) FROM conversation WHERE id = :conversation;
 
 -- name: add_conversation
 -- A fence begins where none of a row that was deleted has been: who had claimed that can commit nothing here.
@@ -43,19 +44,19 @@ UPDATE conversation SET pending = pending - 1 WHERE id = :conversation;
 DELETE FROM inbox WHERE id = :id;
 
 -- name: at_rest
-SELECT pending, state FROM conversation WHERE id = :conversation;
+SELECT pending, CAST(state AS BLOB) FROM conversation WHERE id = :conversation;
 
 -- name: ready
 -- Conversations with something to do, with their head event if it is where `head` says; those that crashed twice are
 -- left to `suspect`.
-SELECT c.id, c.state, c.fence, c.started, c.errors, c.head, c.ready_at, i.id, i.event, i.received_at, i.reason
+SELECT c.id, CAST(c.state AS BLOB), c.fence, c.started, c.errors, c.head, c.ready_at, i.id, CAST(i.event AS BLOB), i.received_at, i.reason
 FROM conversation c LEFT JOIN inbox i ON i.id = c.head AND i.conversation = c.id AND i.status = 'waiting'
 WHERE c.ready_at <= :now AND c.started < 2 ORDER BY c.ready_at LIMIT :limit;
 
 -- name: suspect
 -- One conversation whose head was in flight at two crashes: it runs while no other such one does,
 -- so that a message that kills the process is never charged to its neighbours.
-SELECT id, state, fence, started, errors, head, ready_at, NULL, NULL, NULL, NULL FROM conversation
+SELECT id, CAST(state AS BLOB), fence, started, errors, head, ready_at, NULL, NULL, NULL, NULL FROM conversation
 WHERE ready_at <= :now AND started >= 2
   AND NOT EXISTS (SELECT 1 FROM conversation
                   WHERE ready_at > :now AND started >= 2 AND started >= 3 AND because = 'leased')
@@ -66,7 +67,7 @@ UPDATE conversation SET ready_at = :until, because = 'leased', fence = fence + 1
 WHERE id = :conversation;
 
 -- name: head_event
-SELECT id, event, received_at, reason FROM inbox
+SELECT id, CAST(event AS BLOB), received_at, reason FROM inbox
 WHERE conversation = :conversation AND id >= :head AND status = 'waiting' ORDER BY id LIMIT 1;
 
 -- name: nothing_pending
@@ -135,17 +136,17 @@ WHERE id IN (
       AND id = (SELECT min(id) FROM outbox AS lane
                 WHERE lane.conversation = outbox.conversation AND lane.state IN ('pending', 'sending'))
     ORDER BY ready_at LIMIT :limit)
-RETURNING id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids;
+RETURNING id, key, CAST(action AS BLOB), CAST(address AS BLOB), conversation, class, attempts, fence, created_at, received_at, not_after, CAST(ids AS BLOB);
 
 -- name: withheld
 -- None while one of them is under way: a response would overtake it. As they will be when they are marked.
-SELECT id, key, action, address, conversation, class, attempts + 1, fence + 1, created_at, received_at, not_after, ids FROM outbox
+SELECT id, key, CAST(action AS BLOB), CAST(address AS BLOB), conversation, class, attempts + 1, fence + 1, created_at, received_at, not_after, CAST(ids AS BLOB) FROM outbox
 WHERE inbox = :inbox AND state = 'pending'
   AND NOT EXISTS (SELECT 1 FROM outbox WHERE inbox = :inbox AND state = 'sending') ORDER BY id;
 
 -- name: sent_replies
 -- Whatever became of them since (parked, too): a repeat gets the same answer, when they are not under way any more.
-SELECT id, key, action, address, conversation, class, attempts, fence, created_at, received_at, not_after, ids,
+SELECT id, key, CAST(action AS BLOB), CAST(address AS BLOB), conversation, class, attempts, fence, created_at, received_at, not_after, CAST(ids AS BLOB),
     CASE WHEN state = 'sending' THEN ready_at ELSE 0 END AS until FROM outbox
 WHERE inbox = :inbox AND state IN ('sent', 'sending', 'parked') ORDER BY id;
 

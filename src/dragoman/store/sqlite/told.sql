@@ -11,9 +11,10 @@ SELECT coalesce(max(id), 0) FROM told;
 
 -- name: follow
 -- Beside what the bot said stands what it answers, and the newest message of its conversation where it answers nobody.
-SELECT t.id, t.at, i.event, o.key, o.action, o.address, o.conversation, o.ids, a.event,
+SELECT t.id, t.at, CAST(i.event AS BLOB), o.key, CAST(o.action AS BLOB), CAST(o.address AS BLOB), o.conversation,
+    CAST(o.ids AS BLOB), CAST(a.event AS BLOB),
     CASE WHEN o.id IS NOT NULL AND (o.inbox = 0 OR a.kind = 'timer') THEN (
-        SELECT w.event FROM inbox w WHERE w.conversation = o.conversation AND w.kind IN ('message', 'command', 'action')
+        SELECT CAST(w.event AS BLOB) FROM inbox w WHERE w.conversation = o.conversation AND w.kind IN ('message', 'command', 'action')
         ORDER BY w.id DESC LIMIT 1) END
 FROM told t LEFT JOIN inbox i ON i.id = t.inbox LEFT JOIN outbox o ON o.id = t.outbox LEFT JOIN inbox a ON a.id = o.inbox
 WHERE t.id > :after AND t.id <= :until ORDER BY t.id LIMIT :limit;
