@@ -413,9 +413,21 @@ def _second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
-_SHOWN: Final = reprlib.Repr()
-"""Shows any value, a broken or an endless one too."""
-_SHOWN.maxother = _SHOWN.maxstring = 200
+class _Shown(reprlib.Repr):
+    """Shows any value, a broken or an endless one too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxother = self.maxstring = 200
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Show a number; Python refuses to write one of thousands of digits."""
+        return str(x) if x.bit_length() <= LONGEST_NUMBER else f"a number of {x.bit_length()} bits"
+
+
+LONGEST_NUMBER: Final = 1024
+"""Bits of a number that a line shows."""
+_SHOWN: Final = _Shown()
 _ENCODE: Final = msgspec.json.Encoder(enc_hook=_SHOWN.repr).encode_lines
 _NOT_ASCII: Final = re.compile(r"[^\0-\x7f]")
 
@@ -431,8 +443,14 @@ def _text(lines: list[Entry]) -> str:
 
 def _shown(line: Entry) -> str:
     """Write a line that JSON does not have as Python shows its values."""
-    shown = {name: each if isinstance(each, str | int) else _SHOWN.repr(each) for name, each in line.items()}
+    shown = {name: _value(each) for name, each in line.items()}
     return json.dumps(shown, separators=(",", ":")) + "\n"
+
+
+def _value(value: object) -> object:
+    if isinstance(value, str) or (isinstance(value, int) and value.bit_length() <= LONGEST_NUMBER):
+        return value
+    return _SHOWN.repr(value)
 
 
 def where(error: BaseException) -> str:

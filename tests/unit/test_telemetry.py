@@ -117,6 +117,8 @@ def unset() -> Half:
         (pathlib.PurePosixPath("a"), "PurePosixPath('a')"),
         (Secret("hunter2"), repr(Secret("hunter2"))),
         (endless(), "[[[[[[[...]]]]]]]"),
+        pytest.param(10**5000, "a number of 16610 bits", id="huge"),
+        ([{"a": -(10**5000)}], "[{'a': a number of 16610 bits}]"),
         ("x" * 10_000, "x" * 10_000),
     ],
 )
