@@ -89,8 +89,8 @@ def _account_event(origin: Origin, inner: bytes) -> Receipt:
 
 def _reported(origin: Origin, key: str, value: dict[str, Any], at: float) -> Event:
     """Make an event about the whole installation: it has no channel and no sender."""
-    nowhere, nobody = Place(channel=""), Sender(id="")
-    return origin.event(nowhere, key=key, kind="platform_event", sender=nobody, wants_turn=False, value=value, at=at)
+    scene = origin.scene(Place(channel=""), Sender(id=""))
+    return Event(key=key, kind="platform_event", wants_turn=False, value=value, at=at, **scene)
 
 
 def _message(origin: Origin, inner: bytes) -> Receipt:
@@ -113,15 +113,15 @@ def _said(origin: Origin, event: MessageEvent) -> Receipt:
     value: dict[str, Any] = {"event_id": origin.event_id}
     if event.thread_ts and event.thread_ts != ts:
         value |= {"root_id": event.thread_ts, "reply_to_bot": _is_ours(origin, event.parent_user_id)}
+    place = origin.place(channel, channel_type=event.channel_type, thread=event.thread_ts, ts=ts)
     return brought(
-        origin.event(
-            origin.place(channel, channel_type=event.channel_type, thread=event.thread_ts, ts=ts),
+        Event(
             key=origin.key(channel, ts),
             kind="message",
-            sender=Sender(id=user),
             message_id=ts,
             value=value,
             at=moment(ts),
+            **origin.scene(place, Sender(id=user)),
             **origin.words(event),
         )
     )
@@ -140,16 +140,17 @@ def _edited(origin: Origin, event: MessageEvent) -> Receipt:
         return ignored("unfurl")
     ts = need(after.ts or before.ts)
     revision = (after.edited and after.edited.ts) or need(event.ts or event.event_ts)
+    place = origin.place(need(event.channel), channel_type=event.channel_type, thread=after.thread_ts, ts=ts)
+    sender = Sender(id=need(after.user or before.user))
     return brought(
-        origin.event(
-            origin.place(need(event.channel), channel_type=event.channel_type, thread=after.thread_ts, ts=ts),
+        Event(
             key=origin.key(event.channel, ts, revision),
             kind="edit",
             wants_turn=False,
-            sender=Sender(id=need(after.user or before.user)),
             message_id=ts,
             value={"event_id": origin.event_id},
             at=moment(revision),
+            **origin.scene(place, sender),
             **origin.words(after),
         )
     )
@@ -160,16 +161,16 @@ def _deleted(origin: Origin, event: MessageEvent) -> Receipt:
     if reason := origin.outsider(gone):
         return ignored(reason)
     ts = need(event.deleted_ts or gone.ts)
+    place = origin.place(need(event.channel), channel_type=event.channel_type, thread=gone.thread_ts, ts=ts)
     return brought(
-        origin.event(
-            origin.place(need(event.channel), channel_type=event.channel_type, thread=gone.thread_ts, ts=ts),
+        Event(
             key=origin.key(event.channel, ts),
             kind="delete",
             wants_turn=False,
-            sender=Sender(id=gone.user or ""),
             message_id=ts,
             value={"event_id": origin.event_id},
             at=moment(need(event.ts or event.event_ts)),
+            **origin.scene(place, Sender(id=gone.user or "")),
         )
     )
 
@@ -184,12 +185,10 @@ def _reaction(origin: Origin, inner: bytes) -> Receipt:
     channel, ts, when = need(event.item.channel), need(event.item.ts), need(event.event_ts)
     emoji = event.reaction if event.type == "reaction_added" else ""
     return brought(
-        origin.event(
-            origin.place(channel, ts=ts),
+        Event(
             key=origin.key(channel, ts, event.user, event.reaction, when),
             kind="reaction",
             wants_turn=False,
-            sender=Sender(id=event.user),
             message_id=ts,
             value={
                 "event_id": origin.event_id,
@@ -197,6 +196,7 @@ def _reaction(origin: Origin, inner: bytes) -> Receipt:
                 "reply_to_bot": _is_ours(origin, event.item_user),
             },
             at=moment(when),
+            **origin.scene(origin.place(channel, ts=ts), Sender(id=event.user)),
         )
     )
 

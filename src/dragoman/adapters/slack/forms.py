@@ -60,12 +60,11 @@ def _commanded(origin: Origin, command: Command) -> Event:
     origin = origin.entered(command.team_id or command.enterprise_id, whole)
     text = mrkdwn.clean(command.text, "")
     invocation = command.trigger_id or crypto.fingerprint(*msgspec.structs.astuple(command))
-    direct = command.channel_id.startswith("D")
-    return origin.event(
-        Place(channel=command.channel_id, kind="direct" if direct else "group"),
+    place = Place(channel=command.channel_id, kind="direct" if command.channel_id.startswith("D") else "group")
+    sender = Sender(id=command.user_id, name=command.user_name)
+    return Event(
         key=origin.key(invocation),
         kind="command",
-        sender=Sender(id=command.user_id, name=command.user_name),
         text=text,
         text_as_sent=command.text,
         mentions=mrkdwn.mentions(command.text, origin.me.id),
@@ -76,7 +75,7 @@ def _commanded(origin: Origin, command: Command) -> Event:
             "trigger_id": command.trigger_id,
         },
         at=milliseconds(origin.now),
-        ticket=_ticket(command.response_url, command.user_id),
+        **origin.scene(place, sender, _ticket(command.response_url, command.user_id)),
     )
 
 
@@ -160,11 +159,10 @@ def _acted(
     chosen = value["action_value"]
     trigger = interaction.trigger_id or ""
     user = interaction.user
-    return origin.event(
-        place,
+    sender = Sender(id=user.id, name=user.name or user.username or "")
+    return Event(
         key=origin.key(trigger, *key),
         kind=kind,
-        sender=Sender(id=user.id, name=user.name or user.username or ""),
         message_id=message_id,
         text=chosen if isinstance(chosen, str) else "",
         value={
@@ -174,7 +172,7 @@ def _acted(
             "response_url": interaction.response_url or "",
         },
         at=at,
-        ticket=_ticket(interaction.response_url, user.id),
+        **origin.scene(place, sender, _ticket(interaction.response_url, user.id)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Where a payload comes from, and how an event is made there."""
+"""Where a payload comes from, and what an event has from there."""
 
 import math
 from typing import Any, Final
@@ -78,30 +78,22 @@ class Origin(Value):
         replied = thread if thread and thread != ts else ""
         return Place(channel=channel, thread=replied or (ts if opens else ""), kind="direct" if direct else "group")
 
-    def event(self, place: Place, *, key: str, kind: str, sender: Sender, **facts: Any) -> Event:
-        """Make an event at a place; `facts` are the event's other fields, and `ticket` is the address's."""
-        ticket = facts.pop("ticket", {})
-        if self.installation != self.workspace and self.installation:
+    def scene(self, place: Place, sender: Sender, ticket: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return where and by whom something was done, as facts of an event; `ticket` is the address's."""
+        adapter, workspace, channel, thread = self.adapter, self.workspace, place.channel, place.thread
+        ticket = ticket or {}
+        if self.installation != workspace and self.installation:
             ticket = {**ticket, INSTALLATION: self.installation}
-        return Event(
-            key=key,
-            kind=kind,
-            account=self.adapter.account,
-            platform=self.adapter.platform,
-            conversation=self.adapter.place(
-                place.channel, workspace=self.workspace, thread=place.thread, sender=sender.id
+        return {
+            "account": adapter.account,
+            "platform": adapter.platform,
+            "conversation": adapter.place(channel, workspace=workspace, thread=thread, sender=sender.id),
+            "address": Address(
+                account=adapter.account, workspace=workspace, channel=channel, thread=thread, ticket=ticket
             ),
-            address=Address(
-                account=self.adapter.account,
-                workspace=self.workspace,
-                channel=place.channel,
-                thread=place.thread,
-                ticket=ticket,
-            ),
-            sender=sender,
-            chat_kind=place.kind,
-            **facts,
-        )
+            "sender": sender,
+            "chat_kind": place.kind,
+        }
 
     def key(self, *parts: str) -> str:
         """Name a happening of this workspace."""
