@@ -423,9 +423,9 @@ class Adapter(abc.ABC):
     def place(self, channel: str, *, workspace: str = "", thread: str = "", sender: str = "") -> str:
         """Write the conversation's name: `account/[workspace/]channel[/thread]`, by the account's unit."""
         unit = self.conversation or self.unit
-        last = {"thread": thread, "sender": sender}.get(unit, "")
+        last = thread if unit == "thread" else sender if unit == "sender" else ""
         parts = (self.account, workspace, channel, last)
-        return "/".join(_kept(part) if len(part) <= SHORT else _quoted(part) for part in parts if part)
+        return "/".join([_kept(part) if len(part) <= SHORT else _quoted(part) for part in parts if part])
 
 
 def _quoted(part: str) -> str:

@@ -13,7 +13,6 @@ from dragoman.adapter import Ended, Receipt
 from dragoman.adapters.slack.origin import Origin, Place, brought, ignored, milliseconds, moment, need
 from dragoman.adapters.slack.payloads import (
     AccountEvent,
-    Authorization,
     Content,
     Envelope,
     Kind,
@@ -63,7 +62,9 @@ def _bot(envelope: Envelope) -> str:
 
 def _installation(envelope: Envelope) -> str:
     """Choose whose token serves an event: not the author's workspace counts, but the first authorisation."""
-    first = next(iter(envelope.authorizations or ()), Authorization())
+    if not envelope.authorizations:
+        return ""
+    first = envelope.authorizations[0]
     return (first.enterprise_id if first.is_enterprise_install else first.team_id) or ""
 
 

@@ -22,6 +22,8 @@ def clean(text: str, bot: str) -> str:
 
     Entities are unescaped after the `<...>` tokens: `&lt;@U1&gt;` is text and no mention.
     """
+    if "<" not in text:
+        return unescape(text).strip()
 
     def spoken(token: re.Match[str]) -> str:
         target, _, label = token[1].partition("|")
@@ -35,6 +37,8 @@ def clean(text: str, bot: str) -> str:
 
 def mentions(text: str, bot: str) -> tuple[Mention, ...]:
     """Return who is named in a text, each once, in order; `@here` and groups name nobody."""
+    if "<@" not in text:
+        return ()
     named: dict[str, str] = {}
     for found in USER.finditer(text):
         named.setdefault(found[1], found[2] or "")
@@ -58,7 +62,7 @@ def escape(text: str) -> str:
 
 def unescape(text: str) -> str:
     """Undo `escape`."""
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") if "&" in text else text
 
 
 def _named(target: str, label: str) -> str:

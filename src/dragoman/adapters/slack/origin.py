@@ -1,6 +1,7 @@
 """Where a payload comes from, and what an event has from there."""
 
 import math
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -56,16 +57,10 @@ class Origin(Value):
 
         The envelope's `api_app_id` alone proves nothing, it is in every event; only the message's own does.
         """
-        own = (
-            (content.user, self.me.id),
-            (content.bot_id, self.me.bot_id),
-            (content.app_id, self.me.app_id),
-            (content.app_id, self.app_id),
-        )
-        if any(theirs and theirs == ours for theirs, ours in own):
+        me, user, bot, app = self.me, content.user, content.bot_id, content.app_id
+        if (user and user == me.id) or (bot and bot == me.bot_id) or (app and app in (me.app_id, self.app_id)):
             return "self"
-        automatic = content.bot_id or content.subtype == "bot_message" or content.user == SLACKBOT
-        return "bot" if automatic else ""
+        return "bot" if bot or user == SLACKBOT or content.subtype == "bot_message" else ""
 
     def place(self, channel: str, *, channel_type: str | None = None, thread: str | None = "", ts: str = "") -> Place:
         """Find where our reply to the message `ts` will live.
@@ -107,11 +102,14 @@ class Origin(Value):
             "text": mrkdwn.clean(text, self.me.id),
             "text_as_sent": text,
             "mentions": mentions,
-            "mentions_bot": any(mention.is_bot for mention in mentions),
-            "attachments": tuple(
-                attachment(file, self.installation) for file in content.files or () if file.mode not in WITHOUT_BYTES
-            ),
+            "mentions_bot": self.me.id in [mention.id for mention in mentions],
+            "attachments": attachments(content.files, self.installation) if content.files else (),
         }
+
+
+def attachments(files: Iterable[File], installation: str) -> tuple[Attachment, ...]:
+    """Return shared files as attachments, without those that have no bytes."""
+    return tuple(attachment(file, installation) for file in files if file.mode not in WITHOUT_BYTES)
 
 
 def attachment(file: File, installation: str = "") -> Attachment:
