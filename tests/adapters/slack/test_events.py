@@ -391,8 +391,11 @@ def test_a_limit_on_events_is_reported(slack: Slack) -> None:
     assert event.key == "T1/app_rate_limited/1767406560"
 
 
-def test_an_envelope_of_an_unknown_type_is_left_out(slack: Slack) -> None:
-    receipt = slack.parse(Payload(body=b'{"type":"of_tomorrow"}', headers=JSON), KNOWN)
+@pytest.mark.parametrize("inside", [{}, {"event": MESSAGE}])
+def test_an_envelope_of_an_unknown_type_is_left_out(slack: Slack, inside: dict[str, Any]) -> None:
+    body = msgspec.json.encode({"type": "of_tomorrow", **inside})
+
+    receipt = slack.parse(Payload(body=body, headers=JSON), KNOWN)
 
     assert receipt.ignored == ("kind:of_tomorrow",)
 
@@ -425,6 +428,11 @@ def test_json_is_recognised_without_a_content_type(slack: Slack) -> None:
 def test_what_slack_does_not_document_is_malformed(slack: Slack, event: dict[str, Any]) -> None:
     with pytest.raises(Malformed):
         received(slack, event)
+
+
+def test_what_is_wrong_with_a_message_is_said_of_the_message_alone(slack: Slack) -> None:
+    with pytest.raises(Malformed, match=r"got `int` - at `\$\.text`$"):
+        received(slack, {**MESSAGE, "text": 5})
 
 
 @pytest.mark.parametrize(

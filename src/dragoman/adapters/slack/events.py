@@ -13,9 +13,11 @@ from dragoman.adapter import Ended, Receipt
 from dragoman.adapters.slack.origin import Origin, Place, brought, ignored, milliseconds, moment, need
 from dragoman.adapters.slack.payloads import (
     AccountEvent,
+    AnyEnvelope,
     Content,
     Envelope,
     Kind,
+    MessageEnvelope,
     MessageEvent,
     ReactionEvent,
 )
@@ -24,8 +26,18 @@ from dragoman.model import Event, Sender
 
 
 def read(origin: Origin, body: bytes) -> Receipt:
-    """Read one JSON body."""
-    envelope = wire.decode(body, Envelope)
+    """Read one JSON body, at first as the message that nearly all are."""
+    try:
+        envelope = wire.decode(body, MessageEnvelope)
+    except Malformed:
+        return _opened(origin, body)
+    reader = MESSAGES.get(envelope.event.type) if envelope.type == CALLBACK else None
+    return reader(_surrounded(origin, envelope), envelope.event) if reader else _opened(origin, body)
+
+
+def _opened(origin: Origin, body: bytes) -> Receipt:
+    """Read a body step by step, as far as its kind is known; what is wrong with it shows here."""
+    envelope = wire.decode(body, AnyEnvelope)
     reader = ENVELOPES.get(envelope.type)
     return reader(origin, envelope) if reader else ignored(f"kind:{envelope.type}")
 
@@ -34,9 +46,11 @@ def _challenge(_: Origin, envelope: Envelope) -> Receipt:
     return Receipt(response=wire.text_response(envelope.challenge), ignored=("url_verification",))
 
 
-def _callback(origin: Origin, envelope: Envelope) -> Receipt:
+def _callback(origin: Origin, envelope: AnyEnvelope) -> Receipt:
     inner = bytes(envelope.event)
     kind = wire.decode(inner, Kind).type
+    if message := MESSAGES.get(kind):
+        return message(_surrounded(origin, envelope), wire.decode(inner, MessageEvent))
     reader = EVENTS.get(kind)
     return reader(_surrounded(origin, envelope), inner) if reader else ignored(f"kind:{kind}")
 
@@ -94,16 +108,15 @@ def _reported(origin: Origin, key: str, value: dict[str, Any], at: float) -> Eve
     return Event(key=key, kind="platform_event", wants_turn=False, value=value, at=at, **scene)
 
 
-def _message(origin: Origin, inner: bytes) -> Receipt:
-    event = wire.decode(inner, MessageEvent)
+def _message(origin: Origin, event: MessageEvent) -> Receipt:
     reader = SUBTYPES.get(event.subtype or "")
     return reader(origin, event) if reader else ignored(f"kind:message.{event.subtype}")
 
 
-def _mention(origin: Origin, inner: bytes) -> Receipt:
+def _mention(origin: Origin, event: MessageEvent) -> Receipt:
     """Read `app_mention`: the same happening as the channel's `message`, and a mention by definition."""
-    said = _said(origin, wire.decode(inner, MessageEvent))
-    events = (msgspec.structs.replace(event, mentions_bot=True) for event in said.events)
+    said = _said(origin, event)
+    events = (msgspec.structs.replace(each, mentions_bot=True) for each in said.events)
     return Receipt(events=tuple(events), ignored=said.ignored)
 
 
@@ -206,20 +219,26 @@ def _is_ours(origin: Origin, user: str | None) -> bool:
     return bool(user) and user == origin.me.id
 
 
-ENVELOPES: Final[dict[str, Callable[[Origin, Envelope], Receipt]]] = {
+CALLBACK: Final = "event_callback"
+
+ENVELOPES: Final[dict[str, Callable[[Origin, AnyEnvelope], Receipt]]] = {
     "url_verification": _challenge,
-    "event_callback": _callback,
+    CALLBACK: _callback,
     "app_rate_limited": _rate_limited,
 }
 
-EVENTS: Final[dict[str, Callable[[Origin, bytes], Receipt]]] = {
+MESSAGES: Final[dict[str, Callable[[Origin, MessageEvent], Receipt]]] = {
     "message": _message,
     "app_mention": _mention,
+}
+
+EVENTS: Final[dict[str, Callable[[Origin, bytes], Receipt]]] = {
     "reaction_added": _reaction,
     "reaction_removed": _reaction,
     "app_uninstalled": _account_event,
     "tokens_revoked": _account_event,
 }
+"""Every other kind of event that is read."""
 
 SUBTYPES: Final[dict[str, Callable[[Origin, MessageEvent], Receipt]]] = {
     "": _said,

@@ -32,6 +32,11 @@ class Envelope(msgspec.Struct):
     event_time: float | None = None
     minute_rate_limited: int = 0
     authorizations: list[Authorization] | None = None
+
+
+class AnyEnvelope(Envelope):
+    """An envelope with an event of whatever kind, which is not read yet."""
+
     event: msgspec.Raw = msgspec.Raw(NULL)
 
 
@@ -78,6 +83,7 @@ class Content(msgspec.Struct):
 class MessageEvent(Content):
     """An inner event about a message; `message` and `previous_message` come with edits and deletes."""
 
+    type: str = ""
     channel: str = ""
     channel_type: str | None = None
     event_ts: str | None = None
@@ -85,6 +91,12 @@ class MessageEvent(Content):
     deleted_ts: str | None = None
     message: Content | None = None
     previous_message: Content | None = None
+
+
+class MessageEnvelope(Envelope, kw_only=True):
+    """An envelope with a message, as nearly all are: one reading serves both."""
+
+    event: MessageEvent
 
 
 class Item(msgspec.Struct):
