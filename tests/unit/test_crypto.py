@@ -70,6 +70,14 @@ def test_the_hmac_is_that_of_the_standard(key: str | bytes, parts: list[bytes], 
     assert crypto.hmac_sha256_hex(key, *parts) == expected
 
 
+def test_a_key_that_was_made_ready_proves_again_and_again() -> None:
+    ready = crypto.keyed("Jefe")
+
+    proofs = {crypto.hmac_sha256_hex(ready, b"what do ya want ", b"for nothing?") for _ in range(3)}
+
+    assert proofs == {"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"}
+
+
 def test_the_hash_is_that_of_the_parts_joined() -> None:
     assert crypto.sha256_hex(b"ab", b"", b"c") == hashlib.sha256(b"abc").hexdigest()
 
