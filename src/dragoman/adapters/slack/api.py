@@ -84,19 +84,20 @@ class Api:
 
     def call(self, method: str, arguments: dict[str, Any], *, repeatable: bool = False) -> Http:
         """Return a call with JSON arguments; empty ones are left out."""
-        return self._request(method, repeatable=repeatable, headers=JSON, json=_given(arguments))
+        given = _given(arguments)
+        return Http(url=self._url(method), auth=self.bot, lane=method, repeatable=repeatable, headers=JSON, json=given)
 
     def form(self, method: str, arguments: dict[str, Any]) -> Http:
         """Return a call of a method that takes a form only (the reading ones, and the ticket for an upload)."""
-        return self._request(method, repeatable=True, form=_given(arguments))
+        return Http(url=self._url(method), auth=self.bot, lane=method, repeatable=True, form=_given(arguments))
 
     def open_connection(self) -> Http:
         """Return the call that asks for a socket's address, the only one with the app-level token."""
-        return self._request("apps.connections.open", auth=APP, repeatable=True, form={})
+        method = "apps.connections.open"
+        return Http(url=self._url(method), auth=APP, lane=method, repeatable=True, form={})
 
-    def _request(self, method: str, *, auth: Credential | None = None, **facts: Any) -> Http:
-        url = f"{self.base.rstrip('/')}/{method}"
-        return Http(method="POST", url=url, auth=auth or self.bot, lane=method, **facts)
+    def _url(self, method: str) -> str:
+        return f"{self.base.rstrip('/')}/{method}"
 
     def owns(self, url: str, host: str) -> bool:
         """Tell whether an address is Slack's `host` by https, or lies where the API does."""
@@ -108,7 +109,7 @@ class Api:
 
 
 def _given(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in arguments.items() if value not in ("", None)}
+    return {name: value for name, value in arguments.items() if value is not None and value != ""}
 
 
 def judge(response: Response) -> Answer | Outcome:
