@@ -17,18 +17,20 @@ MAX_NESTING: Final = 20
 """Quotes and list levels (a list and its item count as two) that are read; the tail of deeper ones would be lost."""
 
 _CONTROL: Final = r"\x00-\x08\x0b-\x1f"
-_LINE: Final = r"[-+=>#~:|\ \t] | [0-9]{1,9}[.)] | \n(?:\n|\Z) | (?<=\A\n)\n | (?<=[\ \t]\n)"
+_LINE: Final = r"[-+=>#~:|\ \t] | [0-9]{1,9}[.)] | \n(?: \n | \Z | (?<=\A\n\n) ) | (?<=[\ \t]\n)"
 """After a line's end: lists, rules, setext lines, quotes, headings, fences, tables, indented code; hard breaks."""
 
 # Both begin with a set of characters: the search for the first of them is ten times faster than for alternatives.
 MARKUP: Final = re.compile(
     rf"""
     [*`\[<\\&~_\n{_CONTROL}]
-    (?: (?<=[*`\[<\\{_CONTROL}])            # emphasis, code, links and images, autolinks, escapes
-      | (?<=&)[#\w]                         # entities
-      | (?<=~)~                             # strike and fences
-      | (?<=_)(?: (?<!\w_) | (?!\w) )       # emphasis; inside a word it is only a letter
-      | (?<=\n)(?: {_LINE} )
+    (?: (?<=\n)(?: {_LINE} )                # first, because two line ends are in every text
+      | (?<!\n)
+        (?: (?<=[*`\[<\\{_CONTROL}])        # emphasis, code, links and images, autolinks, escapes
+          | (?<=&)[#\w]                     # entities
+          | (?<=~)~                         # strike and fences
+          | (?<=_)(?: (?<!\w_) | (?!\w) )   # emphasis; inside a word it is only a letter
+        )
     )
     """,
     re.VERBOSE,
