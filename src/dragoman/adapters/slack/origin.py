@@ -1,7 +1,6 @@
 """Where a payload comes from, and what an event has from there."""
 
 import math
-from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -95,21 +94,15 @@ class Origin(Value):
         return "/".join((self.workspace, *parts))
 
     def words(self, content: Content) -> dict[str, Any]:
-        """Return what a message says, as facts of an event."""
+        """Return what a message says, as those facts of an event that there are."""
         text = mrkdwn.written(content.text, content.blocks)
-        mentions = mrkdwn.mentions(text, self.me.id)
-        return {
-            "text": mrkdwn.clean(text, self.me.id),
-            "text_as_sent": text,
-            "mentions": mentions,
-            "mentions_bot": self.me.id in [mention.id for mention in mentions],
-            "attachments": attachments(content.files, self.installation) if content.files else (),
-        }
-
-
-def attachments(files: Iterable[File], installation: str) -> tuple[Attachment, ...]:
-    """Return shared files as attachments, without those that have no bytes."""
-    return tuple(attachment(file, installation) for file in files if file.mode not in WITHOUT_BYTES)
+        facts: dict[str, Any] = {"text": mrkdwn.clean(text, self.me.id), "text_as_sent": text}
+        if mentions := mrkdwn.mentions(text, self.me.id):
+            facts |= {"mentions": mentions, "mentions_bot": any(mention.is_bot for mention in mentions)}
+        if content.files:
+            kept = [file for file in content.files if file.mode not in WITHOUT_BYTES]
+            facts["attachments"] = tuple(attachment(file, self.installation) for file in kept)
+        return facts
 
 
 def attachment(file: File, installation: str = "") -> Attachment:
