@@ -139,8 +139,7 @@ async def test_names_of_headers_are_lower_case_and_of_several_the_last_counts(tr
 async def test_an_answer_may_come_byte_by_byte() -> None:
     for said, status, body in WHOLE.values():
         line = await wired()
-        asked = asyncio.create_task(line.ask(b"", PATIENCE))
-        await asyncio.sleep(0)
+        asked = await asking(line, PATIENCE)
         for byte in said:
             line.data_received(bytes([byte]))
 
@@ -175,6 +174,11 @@ async def wired() -> Connection:
     line = Connection(asyncio.get_running_loop())
     line.connection_made(Wire())
     return line
+
+
+def soon(seconds: float) -> float:
+    """Return the loop's time in so many seconds."""
+    return asyncio.get_running_loop().time() + seconds
 
 
 SILENT = {
@@ -253,10 +257,50 @@ async def test_a_connection_that_ends_or_falls_silent_is_no_answer_and_the_reque
     assert server.connections == 1
 
 
+async def asking(line: Connection, seconds: float) -> asyncio.Task[Response]:
+    asked = asyncio.create_task(line.ask(b"", soon(seconds)))
+    await asyncio.sleep(0)
+    return asked
+
+
+async def passed(when: float) -> None:
+    while soon(0) < when:
+        await asyncio.sleep(0.01)
+
+
+async def test_the_time_of_a_request_does_not_end_the_next_of_its_connection() -> None:
+    line = await wired()
+    first = await asking(line, 0.05)
+    line.data_received(OK)
+    await first
+
+    second = await asking(line, PATIENCE)
+    await passed(soon(0.1))
+    line.data_received(OK)
+
+    assert (await second).body == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("before", "pause"), [(PATIENCE, 0.0), (0.05, 0.0), (0.05, 0.1)], ids=["shorter", "longer", "later"]
+)
+async def test_a_request_on_a_kept_connection_ends_in_its_own_time(before: float, pause: float) -> None:
+    line = await wired()
+    first = await asking(line, before)
+    line.data_received(OK)
+    await first
+    await passed(soon(pause))
+
+    began = soon(0)
+    with pytest.raises(NoAnswer, match="TimeoutError"):
+        await (await asking(line, 0.15))
+
+    assert 0.15 <= soon(0) - began < PATIENCE / 2
+
+
 async def test_a_body_that_a_reset_cuts_is_none_even_where_only_the_end_tells_its_length() -> None:
     line = await wired()
-    asked = asyncio.create_task(line.ask(b"", PATIENCE))
-    await asyncio.sleep(0)
+    asked = await asking(line, PATIENCE)
     line.data_received(answer(b"", b"half of"))
     line.connection_lost(ConnectionResetError())
 

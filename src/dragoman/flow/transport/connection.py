@@ -10,6 +10,7 @@ It is **idle** (nobody waits), **busy** (one request is out, exactly one answer 
 """
 
 import asyncio
+import math
 from typing import Any, Final
 
 import httptools
@@ -37,6 +38,12 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._closed = False
         self._waiter: asyncio.Future[Response] | None = None
+        self._until = 0.0
+        """When who waits has waited for too long."""
+        self._watch: asyncio.TimerHandle | None = None
+        """Looks whether that is over: one for all requests of the connection, since each timer costs."""
+        self._rings = math.inf
+        """When it looks."""
         self._bodiless = False
         self._parser = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
@@ -56,16 +63,18 @@ class Connection(asyncio.Protocol):
         """Tell whether a request can go now: neither side has closed it."""
         return not self._closed and not self._transport.is_closing()
 
-    async def ask(self, request: bytes, seconds: float, *, bodiless: bool = False) -> Response:
+    async def ask(self, request: bytes, until: float, *, bodiless: bool = False) -> Response:
         """Send a request on a ready and idle connection; the answer has no body if it is `bodiless` (HEAD).
 
-        Raises `NoAnswer`, which says that the request may have arrived. A caller who is cancelled closes it.
+        `until`: when, by the loop's clock, it counts as unanswered. Raises `NoAnswer`, which says that the request may
+        have arrived. A caller who is cancelled closes it.
         """
         self._forget()
         self._bodiless = bodiless
         waiter: asyncio.Future[Response] = self._loop.create_future()
-        self._waiter = waiter
-        late = self._loop.call_later(seconds, self._late)
+        self._waiter, self._until = waiter, until
+        if until < self._rings:
+            self._look_at(until)
         self._transport.write(request)
         try:
             return await waiter
@@ -73,7 +82,6 @@ class Connection(asyncio.Protocol):
             self.abort()
             raise
         finally:
-            late.cancel()
             del waiter  # its failure knows this frame
 
     def abort(self) -> None:
@@ -104,6 +112,8 @@ class Connection(asyncio.Protocol):
             self._answer(keep=False)
         reason = f"no answer: {type(exc).__name__ if exc else 'the connection was closed'}"
         self._fail(NoAnswer(reason, sent=True) if self._status else Dropped(reason, sent=True))
+        if self._watch is not None:
+            self._watch.cancel()
         self.lost.set_result(None)
         del self._parser  # it knows us: only the collector of cycles, which comes seldom, would free us both
 
@@ -147,8 +157,20 @@ class Connection(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(Response(status=self._status, headers=self._headers, body=b"".join(self._body)))
 
-    def _late(self) -> None:
-        self._fail(NoAnswer("no answer: TimeoutError", sent=True))
+    def _look_at(self, when: float) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch, self._rings = self._loop.call_at(when, self._look), when
+
+    def _look(self) -> None:
+        """Give up where the time is over; it may have been set for a request that was answered since."""
+        self._watch, self._rings = None, math.inf
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._until:
+            self._look_at(self._until)
+        else:
+            self._fail(NoAnswer("no answer: TimeoutError", sent=True))
 
     def _fail(self, why: NoAnswer) -> None:
         waiter, self._waiter = self._waiter, None

@@ -61,8 +61,7 @@ class Connections:
             await self._places.acquire()  # at once
         try:
             connection = self._kept(plain.origin, loop.time()) or await self._connected(plain.origin, connected_by)
-            rest = now + seconds - loop.time()
-            answer = await connection.ask(plain.content, rest, bodiless=plain.method == "HEAD")
+            answer = await connection.ask(plain.content, now + seconds, bodiless=plain.method == "HEAD")
             self._keep(plain.origin, connection, loop)
         except Dropped:
             if not again or plain.method not in REPEATABLE:
