@@ -5,6 +5,7 @@ used last is used first. `KEEP_ALIVE` seconds after its last answer it is used n
 """
 
 import asyncio
+import collections
 import functools
 import socket
 import ssl
@@ -27,11 +28,50 @@ SECOND_ADDRESS: Final = 0.25
 """Seconds after which the next address of a server is tried beside the first (RFC 8305)."""
 
 
+class Places:
+    """So many places: who comes gets one at once where one is free, else waits for its turn.
+
+    This is a semaphore in which a place that is free costs next to nothing.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
+        """Who waits, in order, and who has given up: a place is handed over, and free only where nobody waits."""
+
+    def take(self) -> bool:
+        """Take a place that is free; tells whether one was."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    async def wait(self) -> None:
+        """Wait for a place, and take it."""
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():  # it was handed over in the very moment
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give a place back."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.cancelled():
+                place.set_result(None)
+                return
+        self._free += 1
+
+
 class Connections:
     """Asks by connections of its own."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(LIMIT)
+        self._places = Places(LIMIT)
         self._idle: dict[Origin, list[Connection]] = {}
         """Those that were used last stand last."""
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -55,10 +95,8 @@ class Connections:
         loop = asyncio.get_running_loop()
         now = loop.time()
         connected_by = now + min(CONNECT, seconds * 0.7)
-        if self._places.locked():
+        if not self._places.take():
             await self._place(connected_by)
-        else:
-            await self._places.acquire()  # at once
         try:
             connection = self._kept(plain.origin, loop.time()) or await self._connected(plain.origin, connected_by)
             answer = await connection.ask(plain.content, now + seconds, bodiless=plain.method == "HEAD")
@@ -69,7 +107,7 @@ class Connections:
         else:
             return answer
         finally:
-            self._places.release()
+            self._places.leave()
         try:
             return await self.ask(plain, now + seconds - loop.time(), again=False)
         except NoAnswer as silence:  # whatever came of the second, the first may have arrived
@@ -79,7 +117,7 @@ class Connections:
         """Wait for one of the places; raises `NoAnswer`."""
         try:
             async with asyncio.timeout_at(until):
-                await self._places.acquire()
+                await self._places.wait()
         except TimeoutError as error:
             raise NoAnswer("cannot connect: too many requests are under way", sent=False) from error
 
