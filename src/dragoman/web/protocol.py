@@ -6,11 +6,11 @@ pages go on through uvicorn, on the same connection, in any mixture; pipelined o
 
 import asyncio
 import functools
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dragoman.flow.context import Context
 from dragoman.web import hooks
@@ -97,7 +97,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stray = 0
         if self._until is not None:
             self._until = self.loop.time() + HEADER_SECONDS
-        self._begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_body(self, body: bytes) -> None:
         """Count anew behind a piece of a body: what may follow the last one are trailers."""
@@ -157,12 +157,12 @@ class BoundedProtocol(HttpToolsProtocol):
         bodies = {b"content-length": b"0", b"transfer-encoding": b""}
         return super()._should_upgrade() and all(bodies.get(name, value) == value for name, value in self.headers)
 
-    def _begin(self) -> None:
-        """Begin a request."""
-        super().on_message_begin()
-
     def _serve_next(self) -> None:
-        """Serve the request whose headers are complete, or let it wait for its turn."""
+        """Let uvicorn serve the request whose headers are complete: what it keeps of one is made only now."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers
         super().on_headers_complete()
 
     def _let_go(self) -> None:
@@ -224,25 +224,18 @@ class HookProtocol(BoundedProtocol):
         self._within = False
         visit.whole = True
         if visit is self._open:
-            self._proceed(visit)
+            self._start(visit)
         elif visit.response_complete:  # it was refused, and what was still to come of it has come
             self._rest(self.timeout_keep_alive)
-
-    def _begin(self) -> None:
-        """Begin a request; what uvicorn keeps for a page is made when it is known to be one."""
-        self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def _serve_next(self) -> None:
         """Serve a hook by ourselves, and let uvicorn serve all else; either waits for its turn."""
         self._reading = visit = self._visit()
         if visit is None:
-            url, headers, expects = self.url, self.headers, self.expect_100_continue
-            super()._begin()
-            self.url, self.expect_100_continue = url, expects
-            self.headers += headers
             super()._serve_next()
             return
-        before, self.cycle = self.cycle, cast("RequestResponseCycle", visit)
+        before = self.cycle
+        self.cycle = visit  # type: ignore[assignment]  # it stands where uvicorn keeps its own
         if before is None or before.response_complete:
             self._proceed(visit)
         else:
@@ -253,13 +246,12 @@ class HookProtocol(BoundedProtocol):
         """Return the visit that the headers begin; None when they are not a hook's."""
         if self.parser.should_upgrade() and self._should_upgrade():
             return None
-        path, query = _target(self.url)
-        name = hooks.hook_account(self.root_path + path)
+        path, query, name = _target(self.root_path, self.url)
         if not name:
             return None
         method = self.parser.get_method().decode()
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in self.headers}
-        visit = Visit(self, method, (self.root_path + path, query), headers)
+        visit = Visit(self, method, (path, query), headers)
         visit.keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         admitted = hooks.admit(self._context, name, method, headers.get("content-length", "0"))
         if isinstance(admitted, Response):
@@ -282,7 +274,10 @@ class HookProtocol(BoundedProtocol):
         self._turn = visit
         if not visit.whole and visit.refusal is None:
             self._open = visit
-            return
+        else:
+            self._start(visit)
+
+    def _start(self, visit: Visit) -> None:
         self._close()
         task = self.loop.create_task(self._serve(visit))
         self.tasks.add(task)
@@ -329,8 +324,9 @@ class HookProtocol(BoundedProtocol):
 
 
 @functools.lru_cache(maxsize=128)
-def _target(url: bytes) -> tuple[str, str]:
-    """Return the path and the query of a request's target; platforms ask for the same again and again."""
+def _target(root: str, url: bytes) -> tuple[str, str, str]:
+    """Return the path and the query of a request's target, and the account if it is a hook's: most are asked again."""
     parsed = httptools.parse_url(url)
     path = (parsed.path or b"").decode("ascii")
-    return unquote(path) if "%" in path else path, (parsed.query or b"").decode("latin-1")
+    path = root + (unquote(path) if "%" in path else path)
+    return path, (parsed.query or b"").decode("latin-1"), hooks.hook_account(path)
