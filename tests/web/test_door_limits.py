@@ -112,9 +112,49 @@ def uncollected() -> "Iterator[None]":
     gc.enable()
 
 
+def doors_of(wire: Wire) -> list[protocol.HookProtocol]:
+    """Return what the service still has of a connection."""
+    return [each for each in gc.get_objects() if type(each) is protocol.HookProtocol and each.client == wire.address]
+
+
 def left_of(wire: Wire) -> bool:
     """Tell whether the service still has anything of a connection."""
-    return any(type(each) is protocol.HookProtocol and each.client == wire.address for each in gc.get_objects())
+    return bool(doors_of(wire))
+
+
+async def test_the_server_waits_for_the_hooks_that_are_under_way_and_for_no_others(start: "Start") -> None:
+    async with start(ACCOUNTS, plugin=GATED) as site, connected(site) as wire:
+        await wire.send(message("a") + bare("/hooks/nobody") + message("hold"))
+        await until_held(site)
+        [door] = doors_of(wire)
+        under_way = len(door.tasks)
+        site.open_gate()
+        answers = [await wire.answer() for _ in range(3)]
+        await site.until(lambda: asyncio.sleep(0, not door.tasks))
+
+    assert under_way == 1
+    assert [answer.status for answer in answers] == [200, 404, 200]
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_of_a_hook_that_is_cancelled_before_it_begins_nothing_is_left(start: "Start") -> None:
+    async with start(ACCOUNTS, plugin=GATED) as site:
+        async with connected(site) as wire:
+            await wire.send(b"")
+            [door] = doors_of(wire)
+            door.data_received(message("never"))
+            cancelled = [task.cancel() for task in door.tasks]
+            del door
+            await wire.send(b"")
+            assert wire.is_silent()
+
+        async def gone() -> bool:
+            return not left_of(wire)
+
+        await site.until(gone)
+
+    assert cancelled == [True]
+    assert site.turns() == []
 
 
 LAST_WORDS = {
