@@ -48,6 +48,20 @@ async def test_a_body_of_many_chunks_has_no_headers_too_large(wire: Wire) -> Non
     assert (await wire.answer()).status == 401
 
 
+@pytest.mark.parametrize("before", [b"", message("a"), bare("/health/live")], ids=["at once", "a hook", "a page"])
+async def test_what_is_no_http_is_told_so_and_hung_up_on(wire: Wire, before: bytes) -> None:
+    if before:
+        await wire.send(before)
+        assert (await wire.answer()).status == 200
+
+    await wire.send(b"hello\r\n\r\n")
+    answer = await wire.answer()
+
+    assert (answer.status, answer.body) == (400, b"Invalid HTTP request received.")
+    assert answer.headers["connection"] == "close"
+    assert await wire.is_closed()
+
+
 @pytest.mark.parametrize(
     ("request_", "then"),
     [

@@ -23,6 +23,7 @@ HEADER_SECONDS: Final = 10.0
 """Seconds that a request's headers may take."""
 READ_SECONDS: Final = 15.0
 """Seconds in which a caller has to read something, while more is written than it has read."""
+INVALID: Final = "Invalid HTTP request received."
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -49,7 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """End the patience with the connection."""
         self._calm()
         super().connection_lost(exc)
-        super()._unset_keepalive_if_required()
+        self._unset_keepalive_if_required()
         self._let_go()
 
     def handle_websocket_upgrade(self) -> None:
@@ -80,11 +81,22 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deaf = None
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless headers have grown beyond the limit."""
+        """Read on, unless headers have grown beyond the limit.
+
+        As uvicorn does it, but for its timer of idle connections: it would end, and what came may be no request yet.
+        """
         self._stray += len(data)
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.logger.warning(INVALID)
+            self.send_400_response(INVALID)
+        except httptools.HttpParserUpgrade:
+            self._upgrade()
         if self._stray > HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response("The headers are too large.")
+        if self._within:
+            self._await_rest()
 
     def on_headers_complete(self) -> None:
         """Note that a request is known: what follows is its body, which has limits of its own."""
@@ -149,8 +161,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def _look_again(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
-    def _unset_keepalive_if_required(self) -> None:
-        """Do nothing where bytes have come (uvicorn cancels its timer here): they may be no request yet."""
+    def _upgrade(self) -> None:
+        if self._should_upgrade():
+            self.handle_websocket_upgrade()
+        else:
+            self._unsupported_upgrade_warning()
+
+    def _await_rest(self) -> None:
+        """Take note that a request's body did not come with its headers."""
 
     def _should_upgrade(self) -> bool:
         """Take a request with a body as if no socket were asked for: as a socket it would never be answered."""
@@ -191,12 +209,6 @@ class HookProtocol(BoundedProtocol):
         self._open: Visit | None = None
         """Whose turn it is, while its body has not come."""
         self._slow: asyncio.TimerHandle | None = None
-
-    def data_received(self, data: bytes) -> None:
-        """Read on; a body that did not come with its headers has its time from now on."""
-        super().data_received(data)
-        if self._open is not None:
-            self._await_body()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the visit that is served, if one is."""
@@ -266,8 +278,7 @@ class HookProtocol(BoundedProtocol):
             super()._start_asgi_task(cycle, app)
             return
         self._proceed(cycle)
-        if self._open is not None:
-            self._await_body()
+        self._await_rest()
 
     def _proceed(self, visit: Visit) -> None:
         """Go on with the visit whose turn it is: serve it, or wait for its body."""
@@ -299,8 +310,9 @@ class HookProtocol(BoundedProtocol):
         if visit is self._open:
             self._proceed(visit)
 
-    def _await_body(self) -> None:
-        if self._slow is None and not self.transport.is_closing():
+    def _await_rest(self) -> None:
+        """Give a body its time from now on, and tell a caller who waits for that to go on."""
+        if self._open is not None and self._slow is None and not self.transport.is_closing():
             self._slow = self.loop.call_later(hooks.BODY_SECONDS, self._lose_patience)
             if self.expect_100_continue:
                 self.transport.write(CONTINUE)
