@@ -11,7 +11,7 @@ from dragoman.model import Event
 from dragoman.store.base import Accepted, Claim, Handled, Stored, Surplus, Times, Wake
 from dragoman.store.sqlite import outbox, schedule
 from dragoman.store.sqlite.desk import Desk
-from dragoman.store.sqlite.statements import Connection, one, rows, run
+from dragoman.store.sqlite.statements import Connection, one, rows, run, write
 from dragoman.store.stored import crowded, encode, obstacle, read_event, read_state
 
 LEASE: Final = 30.0
@@ -55,21 +55,20 @@ def accept_event(
 ) -> Accepted:
     """Store one event, once; its conversation is claimed at once if it rests and somebody stands at the desk."""
     body = encode(event)
-    run(
-        connection,
-        "add_event",
-        account=event.account,
-        kind=event.kind,
-        key=event.key,
-        conversation=event.conversation,
-        receipt=receipt,
-        event=body,
-        status="waiting" if event.wants_turn else "done",
-        received_at=times.received,
-        authenticated_at=times.authenticated,
-        parsed_at=times.parsed,
-        accepted_at=now,
-    )
+    row = {
+        "account": event.account,
+        "kind": event.kind,
+        "key": event.key,
+        "conversation": event.conversation,
+        "receipt": receipt,
+        "event": body,
+        "status": "waiting" if event.wants_turn else "done",
+        "received_at": times.received,
+        "authenticated_at": times.authenticated,
+        "parsed_at": times.parsed,
+        "accepted_at": now,
+    }
+    write(connection, "add_event", row)
     if not connection.changes():
         known = one(connection, "note_duplicate", account=event.account, kind=event.kind, key=event.key)
         return Accepted(id=known, duplicate=True)
@@ -100,6 +99,7 @@ def _enqueue(
     seated = stored is not None
     begun = {
         "conversation": conversation,
+        "account": event.account,
         "event": number,
         "ready_at": desk.now + LEASE if seated else now,
         "because": "leased" if seated else "",
@@ -107,9 +107,9 @@ def _enqueue(
         "fence": fence + seated,
     }
     if found:
-        run(connection, "begin_queue", **begun)
+        write(connection, "begin_queue", begun)
     else:
-        run(connection, "add_conversation", **begun, account=event.account)
+        write(connection, "add_conversation", begun)
     if stored is None:
         desk.miss()
     else:

@@ -8,7 +8,7 @@ import msgspec
 from dragoman.model import Delivery
 from dragoman.store.base import SEND_LEASE, Decision, Handled, Later, Outgoing, Parked, Pause, Settled
 from dragoman.store.sqlite.desk import Desk, Found
-from dragoman.store.sqlite.statements import Connection, one, rows, run
+from dragoman.store.sqlite.statements import Connection, one, rows, run, write
 from dragoman.store.stored import UNREADABLE, encode, read_action, read_address, read_ids, rode
 
 
@@ -61,27 +61,26 @@ def _add(
     """Add one action, as being sent where it was taken; returns its number, 0 where its key is known."""
     withheld_until = now + outgoing.hold if outgoing.hold else 0.0
     waits = None if blocked else max(now, withheld_until)
-    run(
-        connection,
-        "add_outgoing",
-        key=outgoing.key,
-        inbox=handled.id,
-        account=outgoing.address.account,
-        conversation=conversation,
-        action=texts[0],
-        address=texts[1],
-        **{"class": outgoing.cls},
-        state="pending" if taken_at is None else "sending",
-        withheld_until=withheld_until,
-        ready_at=waits if taken_at is None else taken_at + SEND_LEASE,
-        attempts=taken_at is not None,
-        sending_at=taken_at,
-        window=outgoing.window,
-        sure_until=now + outgoing.sure_for,
-        not_after=now + outgoing.fresh_for,
-        received_at=handled.received_at,
-        now=now,
-    )
+    row = {
+        "key": outgoing.key,
+        "inbox": handled.id,
+        "account": outgoing.address.account,
+        "conversation": conversation,
+        "action": texts[0],
+        "address": texts[1],
+        "class": outgoing.cls,
+        "state": "pending" if taken_at is None else "sending",
+        "withheld_until": withheld_until,
+        "ready_at": waits if taken_at is None else taken_at + SEND_LEASE,
+        "attempts": taken_at is not None,
+        "sending_at": taken_at,
+        "window": outgoing.window,
+        "sure_until": now + outgoing.sure_for,
+        "not_after": now + outgoing.fresh_for,
+        "received_at": handled.received_at,
+        "now": now,
+    }
+    write(connection, "add_outgoing", row)
     return connection.last_insert_rowid() if connection.changes() else 0
 
 
