@@ -197,19 +197,7 @@ def commit(
     connection: Connection, claimed: Claim, handled: Handled, desks: Mapping[Wake, Desk[Any]], now: float
 ) -> None:
     """Finish a turn: state, outbox and memories, guarded by the fence."""
-    pending = one(
-        connection,
-        "finish_turn",
-        conversation=claimed.conversation,
-        fence=claimed.fence,
-        state=encode(handled.state),
-        event=handled.id,
-        now=now,
-    )
-    if pending is None:
-        raise LostLease(f"{claimed.conversation} was taken over")
-    if pending:
-        desks["work"].miss()
+    _finish(connection, claimed, handled, desks["work"], now)
     run(
         connection,
         "finish_event",
@@ -223,6 +211,26 @@ def commit(
         run(connection, "set_memory", person=memory.person, key=memory.key, value=encode(memory.value))
     if handled.timers or handled.cancelled:
         schedule.change(connection, handled.timers, handled.cancelled)
+
+
+def _finish(connection: Connection, claimed: Claim, handled: Handled, desk: Desk[Any], now: float) -> None:
+    """Finish a turn's conversation if it is still ours; raises `LostLease`. Mostly nothing more waits there."""
+    state = encode(handled.state)
+    turn = {
+        "conversation": claimed.conversation,
+        "fence": claimed.fence,
+        "state": state,
+        "event": handled.id,
+        "now": now,
+        "more": False,
+    }
+    write(connection, "finish_turn", turn)
+    if connection.changes():
+        return
+    write(connection, "finish_turn", turn | {"more": True})
+    if not connection.changes():
+        raise LostLease(f"{claimed.conversation} was taken over")
+    desk.miss()
 
 
 def retry(connection: Connection, claimed: Claim, after: float, reason: str, now: float) -> bool:

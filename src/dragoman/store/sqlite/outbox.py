@@ -149,10 +149,29 @@ def settle(
     now: float,
 ) -> bool:
     """Record what came of a delivery, and let the next one of its lane leave; False when it was another's already."""
+    last = _record(connection, delivery, decision, now)
+    if connection.changes() != 1:
+        return False
+    if isinstance(decision, Pause):
+        account = delivery.address.account
+        run(connection, "pause", account=account, until=now + decision.after, reason=decision.reason)
+    if isinstance(decision, Settled):
+        run(connection, "tell_delivery", id=delivery.id, now=now)
+    if not last:
+        _go_on(connection, delivery.conversation, now + pace, desk)
+    return True
+
+
+def _record(connection: Connection, delivery: Delivery, decision: Decision, now: float) -> bool:
+    """Write what came of a delivery if it is still ours; tells whether it is known to be the last of its lane."""
     mine: dict[str, Any] = {"id": delivery.id, "fence": delivery.fence}
     match decision:
         case Settled(ids=ids):
-            run(connection, "settle_sent", **mine, ids=encode(ids), now=now)
+            sent = {**mine, "conversation": delivery.conversation, "ids": encode(ids), "now": now, "more": False}
+            write(connection, "settle_sent", sent)
+            if connection.changes():
+                return True
+            write(connection, "settle_sent", sent | {"more": True})
         case Later(after=after, reason=reason, attempted=attempted, address=address):
             moved = encode(address) if address else None
             later = {"until": now + after, "reason": reason, "uncounted": not attempted, "address": moved}
@@ -161,15 +180,7 @@ def settle(
             run(connection, "settle_later", **mine, until=now, reason=reason, uncounted=True, address=None)
         case Parked(reason=reason):
             run(connection, "settle_parked", **mine, reason=reason, now=now)
-    if connection.changes() != 1:
-        return False
-    if isinstance(decision, Pause):
-        account = delivery.address.account
-        run(connection, "pause", account=account, until=now + decision.after, reason=decision.reason)
-    if isinstance(decision, Settled):
-        run(connection, "tell_delivery", id=delivery.id, now=now)
-    _go_on(connection, delivery.conversation, now + pace, desk)
-    return True
+    return False
 
 
 def _go_on(connection: Connection, conversation: str, at: float, desk: Desk[Delivery]) -> None:
