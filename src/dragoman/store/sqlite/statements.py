@@ -47,7 +47,9 @@ def _numbered(sql: str) -> Numbered:
     numbered = PARAMETER.sub(lambda found: f"?{names.index(found[1]) + 1}", short)
     if len(names) > 1:
         return numbered, operator.itemgetter(*names)
-    return numbered, lambda bindings: tuple(bindings[name] for name in names)
+    if names:
+        return numbered, lambda bindings: (bindings[names[0]],)
+    return numbered, lambda _: ()
 
 
 def write(connection: Connection, statement: str, values: Mapping[str, Any]) -> None:
