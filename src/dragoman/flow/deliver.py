@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -63,9 +62,15 @@ def _room(context: Context, free: int) -> tuple[int, Collection[str]]:
     A quarter of the places stays free of any one account, should its platform hang.
     """
     most = context.limits.sends - context.limits.sends // 4
-    under_way = Counter(sending.account for sending in context.sending.values())
-    busy = [name for name, count in under_way.items() if count >= most]
-    crowd = max((count for count in under_way.values() if count < most), default=0)
+    under_way: dict[str, int] = {}
+    for sending in context.sending.values():
+        under_way[sending.account] = under_way.get(sending.account, 0) + 1
+    busy, crowd = [], 0
+    for name, count in under_way.items():
+        if count >= most:
+            busy.append(name)
+        else:
+            crowd = max(crowd, count)
     return min(free, most - crowd), busy
 
 
