@@ -52,6 +52,9 @@ RENEW: Final = 10.0
 MOST_TIMERS: Final = 1000
 """Timers of a person that a turn is shown."""
 
+KEPT: Final = (Remember, Schedule, Cancel)
+"""Effects that are kept here: no platform hears of them."""
+
 SLOWER: Final = "You are writing faster than I can answer. Please wait a minute. 您发得太快了，请过一分钟再试。"
 
 log = telemetry.logger("work")
@@ -333,31 +336,40 @@ def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: 
     state = turn.state if turn.state.keys() - {"v"} else {}
     if outgoing and account.policy.joins_threads and not state.get("joined"):
         state = {"v": 1, **state, "joined": True}
-    memories = [
-        Memory(person=name, key=effect.key, value=effect.value)
-        for effect in turn.effects
-        if isinstance(effect, Remember)
-        for name in turn.remembered_under(effect.scope)
-    ]
-    timers = _timers(turn)
-    return Handled(
+    handled = Handled(
         id=stored.id,
         handler=handler,
         state=state,
         outgoing=outgoing,
-        memories=tuple(memories),
-        timers=tuple([timer for timer in timers.values() if timer is not None]),
-        cancelled=tuple([name for name, timer in timers.items() if timer is None]),
         received_at=stored.received_at,
         routed_at=began,
         responded_at=ended,
     )
+    kept = [effect for effect in turn.effects if isinstance(effect, KEPT)]
+    return _keeping(handled, turn, kept) if kept else handled
 
 
-def _timers(turn: Turn) -> dict[str, Timer | None]:
+def _keeping(handled: Handled, turn: Turn, kept: Sequence[Effect]) -> Handled:
+    """Add what a turn wants to be kept here: of persons and channels, and of timers."""
+    memories = [
+        Memory(person=name, key=effect.key, value=effect.value)
+        for effect in kept
+        if isinstance(effect, Remember)
+        for name in turn.remembered_under(effect.scope)
+    ]
+    timers = _timers(kept)
+    return msgspec.structs.replace(
+        handled,
+        memories=tuple(memories),
+        timers=tuple([timer for timer in timers.values() if timer is not None]),
+        cancelled=tuple([name for name, timer in timers.items() if timer is None]),
+    )
+
+
+def _timers(effects: Sequence[Effect]) -> dict[str, Timer | None]:
     """Return what a turn wants of each timer, by name: what it said last counts; None: to be taken away."""
     wanted: dict[str, Timer | None] = {}
-    for effect in turn.effects:
+    for effect in effects:
         if isinstance(effect, Schedule):
             wanted[effect.timer.name] = effect.timer
         elif isinstance(effect, Cancel):
@@ -379,9 +391,10 @@ def _hold(stored: Stored, now: float) -> float:
 def _outgoing(stored: Stored, turn: Turn, account: Account, ended: float) -> list[Outgoing]:
     """Turn effects into deliveries, each with the key `turn:effect:chunk`; what a platform cannot do is left out."""
     window, hold, outgoing = account.adapter.capabilities.idempotent_send, _hold(stored, ended), []
+    address = stored.event.address
     for number, effect in enumerate(_with_answer(stored.event, turn)):
         for chunk, action in enumerate(_actions(effect, account, stored)):
-            key, address = f"{stored.turn}:{number}:{chunk}", stored.event.address
+            key = f"{stored.turn}:{number}:{chunk}"
             outgoing.append(Outgoing(key=key, action=action, address=address, window=window, hold=hold))
     return outgoing
 
@@ -390,7 +403,7 @@ def _actions(effect: Effect, account: Account, stored: Stored) -> Sequence[Actio
     """Return what an effect asks of the platform: a long text is said in pieces."""
     if isinstance(effect, Say):
         return [Say(message=piece) for piece in account.adapter.split(effect.message)]
-    if isinstance(effect, Remember | Schedule | Cancel):
+    if isinstance(effect, KEPT):
         return ()
     if type(effect).__name__.lower() not in account.adapter.capabilities.actions:
         log.debug("action.left_out", message=stored.id, action=type(effect).__name__)
