@@ -148,8 +148,9 @@ class SqliteStore:
 
     def _count(self, receipt: Receipt, accepted: Sequence[Accepted]) -> None:
         """Note what came of a receipt, though its caller may have left meanwhile."""
-        new = [item for item, event in zip(accepted, receipt.events, strict=True) if event.wants_turn]
-        self._came(sum(not item.duplicate and not item.surplus for item in new))
+        for item, event in zip(accepted, receipt.events, strict=True):
+            if event.wants_turn and not (item.duplicate or item.surplus):
+                self._came(1)
 
     def _came(self, events: int) -> None:
         """Note that events came that want a turn."""
