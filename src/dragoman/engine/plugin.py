@@ -187,7 +187,8 @@ def parameters(handler: Handler) -> tuple[inspect.Parameter, ...]:
 
 def missing(handler: Handler, bound: Mapping[str, Any]) -> list[str]:
     """Name the parameters that a handler needs and does not have yet."""
-    return [name for name in _needed(handler) if name not in bound]
+    needed = _needed(handler)
+    return [name for name in needed if name not in bound] if needed else []
 
 
 @functools.lru_cache(maxsize=4096)

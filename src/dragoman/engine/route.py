@@ -1,13 +1,13 @@
 """Routing: may this sender speak, is the bot meant, and which handler answers. The first that handles wins."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
 from dragoman.engine.plugin import UNHANDLED, Handler, Loaded, action_value, convert, missing, parameters
-from dragoman.engine.turn import TIMER, Calling, Mark, Turn
+from dragoman.engine.turn import TIMER, Calling, Turn
 from dragoman.errors import BadArguments, PluginError
 from dragoman.model import Event
 
@@ -91,18 +91,13 @@ def _find(plugins: Sequence[Loaded], plugin: str, handler: str) -> tuple[Loaded 
 
 
 async def _first(turn: Turn, plugins: Sequence[Loaded]) -> str:
-    for loaded, name, handler, bound in routes(turn.event, plugins):
-        if await _call(turn, loaded, handler, bound):
-            return f"{loaded.name}.{name}"
-    return ""
-
-
-def routes(event: Event, plugins: Sequence[Loaded]) -> Iterator[tuple[Loaded, str, Handler, dict[str, Any]]]:
-    """Yield, in order, the handlers that admit an event, each with its arguments; raises `BadArguments`."""
+    """Ask the handlers that admit the event, in order; raises `BadArguments`."""
+    event = turn.event
     for loaded in plugins:
         for route in loaded.plugin.routes:
-            if route.admits(event):
-                yield loaded, route.name, route.handler, dict(route.arguments(event))
+            if route.admits(event) and await _call(turn, loaded, route.handler, dict(route.arguments(event))):
+                return f"{loaded.name}.{route.name}"
+    return ""
 
 
 async def _call(turn: Turn, loaded: Loaded, handler: Handler, bound: dict[str, Any]) -> bool:
@@ -111,9 +106,10 @@ async def _call(turn: Turn, loaded: Loaded, handler: Handler, bound: dict[str, A
     turn.handlers = loaded.plugin.names
     if absent := missing(handler, bound):
         raise PluginError(f"{loaded.name} gives {', '.join(absent)} no default, and nothing fills it")
-    mark = Mark.of(turn)
+    state, effects = dict(turn.state), len(turn.effects)
     if await handler(turn, **bound) is UNHANDLED:
-        mark.restore(turn)
+        turn.state = state
+        del turn.effects[effects:]
         return False
     return True
 

@@ -199,14 +199,15 @@ class Turn:
         """Say something in the conversation: CommonMark, with buttons (a text is its own value) and attachments."""
         if isinstance(message, str):
             message = Message(text=message)
-        extra = [button if isinstance(button, Button) else Button(text=button, value=button) for button in buttons]
-        whole = Message(
-            text=message.text,
-            attachments=(*message.attachments, *attachments),
-            buttons=(*message.buttons, *extra),
-            reply_to=message.reply_to or reply_to,
-        )
-        self.effects.append(Say(message=whole))
+        if buttons or attachments or reply_to:
+            extra = [button if isinstance(button, Button) else Button(text=button, value=button) for button in buttons]
+            message = Message(
+                text=message.text,
+                attachments=(*message.attachments, *attachments),
+                buttons=(*message.buttons, *extra),
+                reply_to=message.reply_to or reply_to,
+            )
+        self.effects.append(Say(message=message))
 
     def excuse(self, message: str) -> None:
         """Say why there is no better answer, once in a conversation until turns are not hurried any more."""
@@ -372,20 +373,3 @@ def _readable(timer: Timer) -> Timer:
     except (ValueError, LookupError, OSError, OverflowError) as error:  # OSError: a zone that is a folder
         raise PluginError(f"no timer comes at {timer.at} by {timer.every!r} in {timer.zone!r}: {error}") from error
     return timer
-
-
-class Mark(Value):
-    """Where a turn stood before a handler ran, to undo what a handler that declined had added."""
-
-    state: dict[str, Any]
-    effects: int
-
-    @classmethod
-    def of(cls, turn: Turn) -> "Mark":
-        """Remember where a turn stands."""
-        return cls(state=dict(turn.state), effects=len(turn.effects))
-
-    def restore(self, turn: Turn) -> None:
-        """Drop what was added since."""
-        turn.state = self.state
-        del turn.effects[self.effects :]
