@@ -46,7 +46,7 @@ async def receive(context: Context, account: Account, request: Http) -> Answer:
     received = context.clock()  # steady; what adapters know is the wall's
     telemetry.crash.passed("c1")
     try:
-        payload = _verify(context, account, request, known)
+        payload = _verify(context, account, request, known, received)
     except Forged as forgery:
         return Answer(response=_refuse(account, 401, "forged", str(forgery)))
     except Malformed as error:  # not even the envelope that holds the proof
@@ -73,15 +73,15 @@ async def receive(context: Context, account: Account, request: Http) -> Answer:
     return await _passive_reply(context, account, receipt.events[0], accepted[0], receipt.passive, received)
 
 
-def _verify(context: Context, account: Account, request: Http, known: Known) -> Payload:
+def _verify(context: Context, account: Account, request: Http, known: Known, received: float) -> Payload:
     """Let the adapter verify a request; a signature of another time than ours is told to the watch."""
     try:
         payload = account.adapter.verify(request, known)
     except Stale as stale:
-        context.skew.compare(account.name, stale.skew, context.clock())
+        context.skew.compare(account.name, stale.skew, received)
         raise
     if payload.signed_at:
-        context.skew.compare(account.name, known.now - payload.signed_at, context.clock())
+        context.skew.compare(account.name, known.now - payload.signed_at, received)
     return payload
 
 
@@ -111,26 +111,31 @@ async def accept(
         await context.installer.end(account, ended)
     keep = {f"cursor:{account.name}": cursor} if cursor is not None else None
     accepted = await context.store.accept(account.name, receipt, times, keep, surplus)
-    _count_all(account, receipt, accepted)
+    crowded = _count_all(account, receipt, accepted)
     if context.tracer:
         context.tracer.received(account, receipt.events, accepted, times, caller)
     if accepted:
         _observe(account, times)
         log.info("accepted", account=account.name, events=[item.id for item in accepted if item.id])
-    if surplus == "refuse" and any(item.surplus for item in accepted):
+    if surplus == "refuse" and crowded:
         raise Crowded("too many messages of this conversation wait already")
     return accepted
 
 
-def _count_all(account: Account, receipt: Receipt, accepted: Sequence[Accepted]) -> None:
+def _count_all(account: Account, receipt: Receipt, accepted: Sequence[Accepted]) -> bool:
+    """Count what came of a receipt; tells whether there was more of a conversation than may wait."""
+    crowded = False
     for item in accepted:
-        if item.surplus and item.id:
+        if not item.surplus:
+            _count(account, "duplicate" if item.duplicate else "accepted")
+            continue
+        crowded = True
+        if item.id:
             log.warning("parked", account=account.name, id=f"e{item.id}", reason="too much of its conversation waits")
             _count(account, "parked")
-        elif not item.surplus:
-            _count(account, "duplicate" if item.duplicate else "accepted")
     for reason in receipt.ignored:
         _count(account, f"ignored:{reason.partition(':')[0]}")
+    return crowded
 
 
 async def _shed(context: Context, account: Account, receipt: Receipt) -> Receipt:
