@@ -260,7 +260,7 @@ async def test_while_messages_wait_too_long_the_model_is_not_asked_and_people_ar
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, model = Clock(), ModelServer()
-    monkeypatch.setattr(house, "SteadyClock", lambda: clock)
+    monkeypatch.setattr(house, "steady_clock", lambda: clock)
     async with serve(model) as url, bot(tmp_path, model=url, turns=1) as slack:
         await slack.say("hold one", "D00000001")
         await slack.running(1)
@@ -304,7 +304,7 @@ async def test_who_was_too_fast_is_answered_again_a_minute_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(house, "SteadyClock", lambda: clock)
+    monkeypatch.setattr(house, "steady_clock", lambda: clock)
     async with bot(tmp_path, account={"messages_per_minute": 1}) as slack:
         await slack.say("one")
         await slack.say("two")

@@ -46,15 +46,10 @@ Role = Literal["gateway", "engine", "connector"]
 ROLES: Final[tuple[Role, ...]] = ("gateway", "engine", "connector")
 
 
-class SteadyClock:
-    """Epoch seconds that never jump: the wall clock once, and from then on the monotonic clock."""
-
-    def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
-
-    def __call__(self) -> float:
-        """Return the time in epoch seconds."""
-        return self._offset + time.monotonic()
+def steady_clock() -> Callable[[], float]:
+    """Return a clock of epoch seconds that never jump: the wall clock once, and from then on the monotonic clock."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()
 
 
 class WallClock:
@@ -105,7 +100,7 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
     """Open store, client, plugins and accounts, and close them in order."""
     settings = installation.settings
     installation.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    steady, disk = SteadyClock(), Disk(installation.data)
+    steady, disk = steady_clock(), Disk(installation.data)
     loaded, places = load_plugins(installation), backup.buckets(installation)
     tasks = load_tasks(installation, load_accounts(installation, loaded), loaded)  # refused before anything is opened
     async with contextlib.AsyncExitStack() as stack:
@@ -146,7 +141,7 @@ async def opened(installation: Installation, roles: Collection[Role] = ROLES) ->
 async def _store(
     stack: contextlib.AsyncExitStack,
     installation: Installation,
-    steady: SteadyClock,
+    steady: Callable[[], float],
     disk: Disk,
     places: Sequence[Bucket],
 ) -> tuple[OpenStore, Keeper | None]:
