@@ -4,6 +4,8 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 
+import msgspec
+
 from dragoman.archive.backup.keep import Keeper
 from dragoman.archive.erasure import Archive
 from dragoman.engine.plugin import Loaded
@@ -30,8 +32,7 @@ class Limits:
     """Messages that may wait before intake sheds."""
 
 
-@dataclasses.dataclass(kw_only=True)
-class Sending:
+class Sending(msgspec.Struct, kw_only=True):
     """A delivery that is under way in this process."""
 
     account: str

@@ -138,7 +138,9 @@ async def _claim(context: Context, limit: int) -> Sequence[Claim]:
 
 def _observed(context: Context, delay: pressure.Delay, claims: Sequence[Claim]) -> pressure.Delay:
     """Note how long what was claimed had to wait; says so when that begins or ends to hurry the turns."""
-    waited = max((claim.waited for claim in claims), default=0.0)
+    waited = 0.0
+    for claim in claims:
+        waited = max(waited, claim.waited)
     telemetry.queue_delay.set(waited)
     now = pressure.observed(delay, waited, context.clock())
     if bool(now.hurried_since) != bool(delay.hurried_since):

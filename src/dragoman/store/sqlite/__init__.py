@@ -221,7 +221,8 @@ class SqliteStore:
     async def take(self, limit: int, busy: Collection[str] = (), patience: float = 0.0) -> Sequence[Delivery]:
         """Take up to `limit` deliveries, at most one per conversation and none of `busy` accounts, as being sent."""
         taken = await self._writer.ask(self._sends, limit, busy, patience)
-        self._sending.update(delivery.id for delivery in taken)
+        for delivery in taken:
+            self._sending.add(delivery.id)
         return taken
 
     def _look_for_sends(self, connection: Connection, limit: int, busy: Collection[str]) -> Found:
