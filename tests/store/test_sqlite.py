@@ -538,6 +538,13 @@ async def test_messages_that_share_transactions_share_a_longer_log(line: "Line",
     assert 2000 < await log_of(line, sqlite, 100, 64) < 5000
 
 
+async def test_no_log_grows_longer_than_the_longest(
+    line: "Line", sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LONGEST", 1500)
+    assert 1500 < await log_of(line, sqlite, 100, 64) < 1700
+
+
 def test_a_statement_is_run_without_what_only_people_read() -> None:
     sql, _ = STATEMENTS["hold_interrupted"]
     assert "'unsure: the process died while it was being sent; it may have arrived'" in sql

@@ -19,10 +19,12 @@ from dragoman.store.copying.tables import LANE, TABLES
 from dragoman.store.disk import room_for
 from dragoman.store.pages import Changes, Mark, Photo
 from dragoman.store.sqlite.statements import Connection
-from dragoman.store.sqlite.writer import LONGEST, Writer
+from dragoman.store.sqlite.writer import Writer
 
 HEADER: Final = 32
 FRAME: Final = 24
+LONG: Final = 4_000
+"""Frames (16 MB) of the log from which on it is let go, when it was read."""
 TRIES: Final = 50
 """Times that a copy waits, 0.1 s each, for readers that hold the log back."""
 
@@ -107,7 +109,7 @@ class Followed:
     def relieve(self) -> None:
         """Let a long log go into the file; what is not taken yet is kept for the next time."""
         self.read()
-        if self._frames >= LONGEST:
+        if self._frames >= LONG:
             self._checkpoint()
 
     def _checkpoint(self) -> bool:

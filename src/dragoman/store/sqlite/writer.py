@@ -35,8 +35,8 @@ QUEUE: Final = 20_000
 """Changes that may wait for the writer; more are refused as `StoreAway`."""
 LOG: Final = 1_000
 """Frames of the write-ahead log, for each change that usually shares a transaction, from which on it is let go."""
-LONGEST: Final = 4_000
-"""Frames (16 MB) from which on it is let go in any case."""
+LONGEST: Final = 16_000
+"""Frames (64 MB) from which on it is let go in any case."""
 COMPANY: Final = 0.001
 """Seconds for which a change that nobody hurries waits for others to share their transaction."""
 
