@@ -72,7 +72,7 @@ UPDATE recipient SET state = :state, reason = :reason WHERE broadcast = :broadca
 UPDATE recipient SET state = 'waiting', chunks = 0 WHERE broadcast = :broadcast AND n = :n AND state = 'queued';
 
 -- name: withdraw_delivery
-DELETE FROM outbox WHERE id = :id AND state = 'pending' AND attempts = 0 RETURNING conversation;
+DELETE FROM outbox WHERE id = :id AND state = 'pending' AND attempts = 0;
 
 -- name: requeue_recipient
 UPDATE recipient SET state = 'queued', reason = ''

@@ -28,6 +28,11 @@ class Connection(apsw.Connection):
         super().__init__(filename, **options)
         self.hand = self.cursor()
 
+    def give_up(self) -> None:
+        """End the statement that is under way: as long as one is, the log is kept for what it may still read."""
+        self.hand.close(force=True)
+        self.hand = self.cursor()
+
 
 class _Statements(dict[str, Numbered]):
     """The statements, read when the first is asked for: with numbers, and what puts their values in order."""
@@ -53,7 +58,10 @@ def _numbered(sql: str) -> Numbered:
 
 
 def write(connection: Connection, statement: str, values: Mapping[str, Any]) -> None:
-    """Run a named statement that has many parameters: their values as a mapping cost half of what keywords do."""
+    """Run a named statement that has many parameters: their values as a mapping cost half of what keywords do.
+
+    As with `run` it is to give no rows: with some unread it would be under way still, and no transaction could end.
+    """
     sql, ordered = STATEMENTS[statement]
     connection.hand.execute(sql, ordered(values))
 
@@ -67,10 +75,18 @@ def run(connection: Connection, statement: str, /, **bindings: Any) -> None:
 def one(connection: Connection, statement: str, /, **bindings: Any) -> Any:
     """Run a named statement to its end and return its only row, its only value, or None."""
     sql, ordered = STATEMENTS[statement]
-    return connection.hand.execute(sql, ordered(bindings)).get
+    try:
+        return connection.hand.execute(sql, ordered(bindings)).get
+    except Exception:  # a text that is none any more, behind which there are more rows
+        connection.give_up()
+        raise
 
 
 def rows(connection: Connection, statement: str, /, **bindings: Any) -> list[Any]:
     """Run a named statement and return all rows."""
     sql, ordered = STATEMENTS[statement]
-    return list(connection.hand.execute(sql, ordered(bindings)).fetchall())
+    try:
+        return list(connection.hand.execute(sql, ordered(bindings)).fetchall())
+    except Exception:  # as above
+        connection.give_up()
+        raise
