@@ -55,6 +55,15 @@ def test_a_message_may_carry_buttons_attachments_and_what_it_replies_to(make_eve
     assert turn.effects == [Say(message=whole)]
 
 
+def test_a_message_is_as_it_was_said_whatever_becomes_of_what_it_was_made_of(make_event: Any) -> None:
+    turn = Turn("t", make_event())
+    choices = [Button(text="Yes", value="Yes")]
+    made: dict[str, Any] = {"text": "Choose", "buttons": choices, "reply_to": None}  # as a plugin without types has it
+    turn.say(Message(**made))
+    choices.clear()
+    assert turn.effects == [Say(message=Message(text="Choose", buttons=(Button(text="Yes", value="Yes"),)))]
+
+
 async def test_what_is_remembered_of_a_conversation_is_recalled_in_it_only() -> None:
     plugin = Plugin("memory")
 

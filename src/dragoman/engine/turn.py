@@ -199,14 +199,16 @@ class Turn:
         """Say something in the conversation: CommonMark, with buttons (a text is its own value) and attachments."""
         if isinstance(message, str):
             message = Message(text=message)
-        if buttons or attachments or reply_to:
-            extra = [button if isinstance(button, Button) else Button(text=button, value=button) for button in buttons]
-            message = Message(
-                text=message.text,
-                attachments=(*message.attachments, *attachments),
-                buttons=(*message.buttons, *extra),
-                reply_to=message.reply_to or reply_to,
-            )
+            if not (buttons or attachments or reply_to):
+                self.effects.append(Say(message=message))
+                return
+        extra = [button if isinstance(button, Button) else Button(text=button, value=button) for button in buttons]
+        message = Message(  # a new one: what its maker gave as a list may be changed later
+            text=message.text,
+            attachments=(*message.attachments, *attachments),
+            buttons=(*message.buttons, *extra),
+            reply_to=message.reply_to or reply_to,
+        )
         self.effects.append(Say(message=message))
 
     def excuse(self, message: str) -> None:
