@@ -1,5 +1,6 @@
 """What a crash of the machine, a bad disk or a careless hand does to the file: recovered, or refused at the start."""
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Final
@@ -7,8 +8,9 @@ from typing import Final
 import apsw
 import pytest
 
-from dragoman.errors import StoreDamaged
-from dragoman.store.sqlite import SqliteStore
+from dragoman.errors import StoreDamaged, StoreForeign
+from dragoman.store.pages import Mark
+from dragoman.store.sqlite import SqliteStore, opening
 from dragoman.testing.clock import FakeClock
 
 PAGE: Final = 4096
@@ -26,6 +28,12 @@ def copy(path: Path, folder: Path) -> None:
     folder.mkdir()
     for ending in ("", "-wal", "-shm"):
         shutil.copyfile(f"{path}{ending}", folder / f"dragoman.db{ending}")
+
+
+def held(path: Path) -> list[str]:
+    """Name what this process has open of a file, and of what SQLite has beside it."""
+    opened = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.exists()]
+    return [name for name in opened if name.startswith(str(path))]
 
 
 async def killed(path: Path, clock: FakeClock, folder: Path, count: int = 60) -> Path:
@@ -155,3 +163,26 @@ async def test_a_bit_that_turned_in_the_head_of_the_file_is_noticed_at_the_start
 
     with pytest.raises(StoreDamaged, match=r"(?s)is damaged.*restore it from a backup"):
         await SqliteStore.open(path, clock)
+
+
+@pytest.mark.parametrize("follow", [None, Mark()])
+async def test_a_file_that_is_refused_is_let_go_at_once(path: Path, clock: FakeClock, follow: Mark | None) -> None:
+    await (await SqliteStore.open(path, clock)).close()
+    with contextlib.closing(apsw.Connection(str(path))) as newer:
+        newer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        newer.execute("INSERT INTO migration VALUES (1000, '1000_less_from_0999.sql', 'd')")
+
+    with pytest.raises(StoreForeign):
+        await SqliteStore.open(path, clock, follow=follow)
+
+    assert not held(path)
+    assert path.with_name("dragoman.db-wal").exists() is (follow is not None)  # who follows reads on in it
+
+
+def test_a_file_that_is_no_database_is_let_go_at_once(path: Path) -> None:
+    path.write_bytes(b"no database" * PAGE)
+
+    with pytest.raises(StoreDamaged):
+        opening.connect(path)
+
+    assert not held(path)

@@ -11,8 +11,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
+import apsw
+
 from dragoman.adapter import Receipt
-from dragoman.errors import StoreAway, StoreError
+from dragoman.errors import StoreAway
 from dragoman.model import Delivery
 from dragoman.store.base import (
     MOST_PENDING,
@@ -94,17 +96,19 @@ class SqliteStore:
 
         Raises `StoreLocked` when a service runs on it, `StoreDamaged`, or `StoreAway`.
         """
-        lock = opening.FileLock(database)
-        if disk is not None:
-            disk.relieve_if_cramped()
-        try:
+        with contextlib.ExitStack() as refused:
+            lock = opening.FileLock(database)
+            refused.callback(lock.release)
+            if disk is not None:
+                disk.relieve_if_cramped()
             connection = await asyncio.to_thread(opening.connect, database)
+            refused.callback(connection.close)
+            if follow is not None:  # who follows the log reads on in it, once the file is not refused any more
+                refused.callback(connection.config, apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             followed = None if follow is None else Followed(connection, database, follow)
             opening.prepare(connection, database, clock())
             reader = SqliteReader(database, clock)
-        except StoreError:
-            lock.release()
-            raise
+            refused.pop_all()
         relieve = disk.relieve if disk is not None else None
         store = cls(Writer(connection, asyncio.get_running_loop(), relieve), reader, lock, (clock, wall or clock), disk)
         store.pages = SqlitePages(store._writer, followed) if followed else None

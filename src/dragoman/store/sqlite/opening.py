@@ -45,21 +45,24 @@ class FileLock:
 
 def connect(database: Path) -> Connection:
     """Open the file for writing, durably; raises `StoreAway` or `StoreDamaged`."""
-    try:
-        os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))  # what SQLite makes beside it gets the same mode
-        connection = Connection(str(database), statementcachesize=PREPARED)
-        connection.set_busy_timeout(5000)
-        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # else a bound LIMIT is planned anew at every call
-        connection.pragma("journal_mode", "wal")
-        connection.pragma("synchronous", "full")
-        connection.pragma("secure_delete", 1)  # what is erased leaves no bytes behind in free pages
-        found = connection.pragma("quick_check", 1)
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise StoreDamaged(f"{database} is damaged: {error}; restore it from a backup") from error
-    except (apsw.Error, OSError) as error:
-        raise StoreAway(f"{database} cannot be opened: {error}") from error
-    if found != "ok":
-        raise StoreDamaged(f"{database} is damaged: {found}; restore it from a backup")
+    with contextlib.ExitStack() as refused:
+        try:
+            os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))  # what SQLite makes beside it gets the same mode
+            connection = Connection(str(database), statementcachesize=PREPARED)
+            refused.callback(connection.close)  # it is in a cycle with its cursor: nobody else closes it soon
+            connection.set_busy_timeout(5000)
+            connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # else a bound LIMIT is planned anew at every call
+            connection.pragma("journal_mode", "wal")
+            connection.pragma("synchronous", "full")
+            connection.pragma("secure_delete", 1)  # what is erased leaves no bytes behind in free pages
+            found = connection.pragma("quick_check", 1)
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise StoreDamaged(f"{database} is damaged: {error}; restore it from a backup") from error
+        except (apsw.Error, OSError) as error:
+            raise StoreAway(f"{database} cannot be opened: {error}") from error
+        if found != "ok":
+            raise StoreDamaged(f"{database} is damaged: {found}; restore it from a backup")
+        refused.pop_all()
     return connection
 
 
