@@ -295,7 +295,7 @@ async def test_a_request_on_a_kept_connection_ends_in_its_own_time(before: float
     with pytest.raises(NoAnswer, match="TimeoutError"):
         await (await asking(line, 0.15))
 
-    assert 0.15 <= soon(0) - began < PATIENCE / 2
+    assert 0.149 <= soon(0) - began < PATIENCE / 2  # uvloop's clock has milliseconds, and their difference is rounded
 
 
 async def test_a_body_that_a_reset_cuts_is_none_even_where_only_the_end_tells_its_length() -> None:
