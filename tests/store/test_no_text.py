@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from dragoman.model import Timer
 from dragoman.testing.logs import captured
 
 if TYPE_CHECKING:
@@ -80,3 +81,21 @@ async def test_who_follows_what_was_told_is_not_stopped_by_what_is_no_text_any_m
         (None, None),
         ("c2", None),
     ]
+
+
+async def test_a_timer_that_is_no_text_any_more_is_named_and_holds_no_other_up(line: "Line") -> None:
+    timers = line.store.timers
+    event = line.event(kind="timer", key="to be given")
+    both = [Timer(name=name, at=line.clock() + 10, event=event, person="p", task="t") for name in ("damaged", "whole")]
+    await timers.set(both)
+    await line.database.change(f"UPDATE timer SET timer = {NO_TEXT} WHERE name = 'damaged'")  # noqa: S608 - of ours
+    line.clock.advance(10)
+
+    due = await timers.due(10, 10)
+
+    assert due.unreadable == ("damaged",)
+    for found in (
+        [standing.timer for standing in [*due.timers, *await timers.of_tasks()]],
+        await timers.of_person("p", 9),
+    ):
+        assert {timer.name for timer in found} == {"whole"}

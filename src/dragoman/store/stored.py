@@ -210,8 +210,8 @@ def _deliver_stage(number: int, state: str, reason: str, attempts: int, at: floa
     return Stage(name="deliver", at=at, outcome=f"d{number} {state}{known}, attempt {attempts}{because}")
 
 
-def read_timer(body: str, at: float) -> Timer | None:
-    """Read a timer; None when another release wrote it in a way that this one does not know."""
+def read_timer(body: str | bytes, at: float) -> Timer | None:
+    """Read a timer; None when it is damaged, or this release does not know the way another wrote it."""
     try:
         return msgspec.structs.replace(_timer(body), at=at)
     except UNREADABLE:

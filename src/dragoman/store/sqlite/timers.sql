@@ -3,13 +3,13 @@
 -- name: timers_due
 -- Those that are in time before those that are not: a long outage must not delay what is due now.
 SELECT * FROM (
-    SELECT t.timer, t.at, t.fired, t.missed, t.last_at, t.last_event, i.id, t.name FROM timer t
+    SELECT CAST(t.timer AS BLOB), t.at, t.fired, t.missed, t.last_at, t.last_event, i.id, t.name FROM timer t
     LEFT JOIN inbox i ON i.id = t.last_event AND i.status = 'waiting'
     WHERE t.ready_at <= :now AND t.ready_at > :now - :punctual_for ORDER BY t.ready_at LIMIT :punctual
 )
 UNION ALL
 SELECT * FROM (
-    SELECT t.timer, t.at, t.fired, t.missed, t.last_at, t.last_event, i.id, t.name FROM timer t
+    SELECT CAST(t.timer AS BLOB), t.at, t.fired, t.missed, t.last_at, t.last_event, i.id, t.name FROM timer t
     LEFT JOIN inbox i ON i.id = t.last_event AND i.status = 'waiting'
     WHERE t.ready_at <= :now - :punctual_for ORDER BY t.ready_at LIMIT :overdue
 );
@@ -43,10 +43,10 @@ UPDATE timer SET ready_at = NULL WHERE name = :name RETURNING 1;
 UPDATE timer SET ready_at = :until WHERE name = :name AND ready_at <= :now;
 
 -- name: timers_of_person
-SELECT timer, at FROM timer WHERE person = :person AND person <> '' AND ready_at IS NOT NULL ORDER BY at, name LIMIT :limit;
+SELECT CAST(timer AS BLOB), at FROM timer WHERE person = :person AND person <> '' AND ready_at IS NOT NULL ORDER BY at, name LIMIT :limit;
 
 -- name: timers_of_tasks
-SELECT t.timer, t.at, t.fired, t.missed, t.last_at, t.last_event, i.id, t.ready_at IS NULL FROM timer t
+SELECT CAST(t.timer AS BLOB), t.at, t.fired, t.missed, t.last_at, t.last_event, i.id, t.ready_at IS NULL FROM timer t
 LEFT JOIN inbox i ON i.id = t.last_event AND i.status = 'waiting'
 WHERE t.task <> '' AND (:task = '' OR t.task = :task) ORDER BY t.task, t.name;
 
