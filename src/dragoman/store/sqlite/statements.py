@@ -17,6 +17,9 @@ PARAMETER: Final = re.compile(r'(?<![":\w]):([a-z_]+)')
 BESIDE: Final = re.compile(r"('[^']*')|\s*--[^\n]*\s*|\s+")
 """What is to be read by people only: comments and white space, but not in a text."""
 
+UNREAD: Final = (apsw.Error, UnicodeDecodeError)
+"""What ends a question before its last row: the database, or a text that is none any more."""
+
 Numbered = tuple[str, Callable[[Mapping[str, Any]], Any]]
 
 
@@ -77,7 +80,7 @@ def one(connection: Connection, statement: str, /, **bindings: Any) -> Any:
     sql, ordered = STATEMENTS[statement]
     try:
         return connection.hand.execute(sql, ordered(bindings)).get
-    except Exception:  # a text that is none any more, behind which there are more rows
+    except UNREAD:
         connection.give_up()
         raise
 
@@ -87,6 +90,6 @@ def rows(connection: Connection, statement: str, /, **bindings: Any) -> list[Any
     sql, ordered = STATEMENTS[statement]
     try:
         return list(connection.hand.execute(sql, ordered(bindings)).fetchall())
-    except Exception:  # as above
+    except UNREAD:
         connection.give_up()
         raise
