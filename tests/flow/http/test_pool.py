@@ -15,6 +15,7 @@ from tests.flow.http.raw import OK, Act, Raw, Talk, saying, serving
 from tests.mail.conftest import Authority
 
 from dragoman.errors import NoAnswer
+from dragoman.flow.alarm import Alarm
 from dragoman.flow.media import MediaStore
 from dragoman.flow.transport import connection, connections
 from dragoman.flow.transport.connection import Connection
@@ -171,7 +172,7 @@ class Wire(asyncio.Transport):
 
 
 async def wired() -> Connection:
-    line = Connection(asyncio.get_running_loop())
+    line = Connection(Alarm(asyncio.get_running_loop()))
     line.connection_made(Wire())
     return line
 

@@ -10,12 +10,12 @@ It is **idle** (nobody waits), **busy** (one request is out, exactly one answer 
 """
 
 import asyncio
-import math
 from typing import Any, Final
 
 import httptools
 
 from dragoman.errors import NoAnswer
+from dragoman.flow.alarm import Alarm
 from dragoman.wire import Response
 
 LARGEST_ANSWER: Final = 4 << 20
@@ -31,19 +31,16 @@ class Dropped(NoAnswer):
 class Connection(asyncio.Protocol):
     """A connection, from the moment it is made; `lost` is done when nothing of it is left."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.lost: asyncio.Future[None] = loop.create_future()
+    def __init__(self, alarm: Alarm) -> None:
+        """`alarm` rings for requests that get no answer in their time."""
+        self.lost: asyncio.Future[None] = alarm.loop.create_future()
         self.since = 0.0
         """When it became idle, for whoever keeps it."""
-        self._loop = loop
+        self._alarm = alarm
         self._closed = False
         self._waiter: asyncio.Future[Response] | None = None
-        self._until = 0.0
+        self.due = 0.0
         """When who waits has waited for too long."""
-        self._watch: asyncio.TimerHandle | None = None
-        """Looks whether that is over: one for all requests of the connection, since each timer costs."""
-        self._rings = math.inf
-        """When it looks."""
         self._bodiless = False
         self._parser = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
@@ -71,10 +68,9 @@ class Connection(asyncio.Protocol):
         """
         self._forget()
         self._bodiless = bodiless
-        waiter: asyncio.Future[Response] = self._loop.create_future()
-        self._waiter, self._until = waiter, until
-        if until < self._rings:
-            self._look_at(until)
+        waiter: asyncio.Future[Response] = self._alarm.loop.create_future()
+        self._waiter, self.due = waiter, until
+        self._alarm.add(self)
         self._transport.write(request)
         try:
             return await waiter
@@ -82,6 +78,7 @@ class Connection(asyncio.Protocol):
             self.abort()
             raise
         finally:
+            self._alarm.drop(self)
             del waiter  # its failure knows this frame
 
     def abort(self) -> None:
@@ -112,8 +109,6 @@ class Connection(asyncio.Protocol):
             self._answer(keep=False)
         reason = f"no answer: {type(exc).__name__ if exc else 'the connection was closed'}"
         self._fail(NoAnswer(reason, sent=True) if self._status else Dropped(reason, sent=True))
-        if self._watch is not None:
-            self._watch.cancel()
         self.lost.set_result(None)
         del self._parser  # it knows us: only the collector of cycles, which comes seldom, would free us both
 
@@ -157,20 +152,10 @@ class Connection(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(Response(status=self._status, headers=self._headers, body=b"".join(self._body)))
 
-    def _look_at(self, when: float) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-        self._watch, self._rings = self._loop.call_at(when, self._look), when
-
-    def _look(self) -> None:
-        """Give up where the time is over; it may have been set for a request that was answered since."""
-        self._watch, self._rings = None, math.inf
-        if self._waiter is None:
-            return
-        if self._loop.time() < self._until:
-            self._look_at(self._until)
-        else:
-            self._fail(NoAnswer("no answer: TimeoutError", sent=True))
+    def ring(self, now: float) -> None:
+        """Give up waiting for the answer: its time is over."""
+        self._alarm.drop(self)
+        self._fail(NoAnswer("no answer: TimeoutError", sent=True))
 
     def _fail(self, why: NoAnswer) -> None:
         waiter, self._waiter = self._waiter, None

@@ -15,6 +15,7 @@ from typing import Final
 import aiohappyeyeballs
 
 from dragoman.errors import NoAnswer
+from dragoman.flow.alarm import Alarm
 from dragoman.flow.transport.connection import Connection, Dropped
 from dragoman.flow.transport.plain import REPEATABLE, Origin, Plain
 from dragoman.wire import Response
@@ -77,6 +78,7 @@ class Connections:
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._sweeping: asyncio.TimerHandle | None = None
         self._trusted: ssl.SSLContext | None = None
+        self._alarm: Alarm | None = None
         self._closed = False
 
     async def close(self) -> None:
@@ -171,8 +173,9 @@ class Connections:
         found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
         line = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=SECOND_ADDRESS)
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._alarm = self._alarm or Alarm(loop)
         _, connection = await loop.create_connection(
-            functools.partial(Connection, loop),
+            functools.partial(Connection, self._alarm),
             sock=line,
             ssl=trusted,
             server_hostname=origin.host.rstrip(".") if trusted else None,
