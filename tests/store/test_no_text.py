@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from tests.store.test_trouble import begins_anew
 
 from dragoman.model import Timer
-from dragoman.testing.logs import captured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,17 +24,7 @@ NO_TEXT: Final = "CAST(x'7b22ff223a317d' AS TEXT)"
 
 
 async def test_a_state_that_is_no_text_any_more_begins_anew_and_stops_nobody(line: "Line") -> None:
-    await line.accept("c1")
-    await line.commit(await line.claim(), state={"v": 1})
-    await line.database.change(f"UPDATE conversation SET state = {NO_TEXT}")  # noqa: S608 - of ours
-    await line.accept("c1")
-    await line.accept("c2")
-
-    with captured() as lines:
-        claims = await line.store.claim(10)
-
-    assert {claim.conversation: claim.state for claim in claims} == {"c1": {}, "c2": {}}
-    assert [(entry["event"], entry["conversation"]) for entry in lines] == [("state.unreadable", "c1")]
+    await begins_anew(line, NO_TEXT)
 
 
 async def test_a_state_that_is_no_text_any_more_is_none_to_who_asks_about_a_conversation(line: "Line") -> None:
