@@ -63,7 +63,8 @@ SELECT r.broadcast, b.mark, r.n, r.chunks FROM recipient r JOIN broadcast b ON b
 WHERE r.state = 'queued' AND (:broadcast = 0 OR r.broadcast = :broadcast) LIMIT :limit;
 
 -- name: deliveries_by_key
-SELECT key, id, state, reason, attempts, conversation FROM outbox WHERE key IN (SELECT value FROM json_each(:keys));
+SELECT key, id, state, reason, attempts, conversation FROM outbox
+WHERE inbox = 0 AND key IN (SELECT value FROM json_each(:keys));  -- they answer nothing
 
 -- name: end_recipient
 UPDATE recipient SET state = :state, reason = :reason WHERE broadcast = :broadcast AND n = :n AND state = 'queued';
@@ -127,7 +128,7 @@ WHERE id = :id;
 SELECT broadcast, :mark, n, chunks FROM recipient WHERE broadcast = :broadcast ORDER BY n LIMIT :limit;
 
 -- name: delete_deliveries
-DELETE FROM outbox WHERE key IN (SELECT value FROM json_each(:keys)) AND state NOT IN ('pending', 'sending');
+DELETE FROM outbox WHERE inbox = 0 AND key IN (SELECT value FROM json_each(:keys)) AND state NOT IN ('pending', 'sending');
 
 -- name: delete_recipients
 DELETE FROM recipient WHERE broadcast = :broadcast AND n <= :last;

@@ -13,11 +13,13 @@ INSERT INTO inbox (account, kind, key, conversation, receipt, event, status,
                    received_at, authenticated_at, parsed_at, accepted_at)
 VALUES (:account, :kind, :key, :conversation, :receipt, :event, :status,
         :received_at, :authenticated_at, :parsed_at, :accepted_at)
-ON CONFLICT (account, kind, key) DO NOTHING;
+ON CONFLICT DO NOTHING;
 
 -- name: note_duplicate
+-- The key's last part comes first, as in its index.
 UPDATE inbox SET duplicates = duplicates + 1
-WHERE account = :account AND kind = :kind AND key = :key RETURNING id;
+WHERE substr(key, length(rtrim(key, replace(key, '/', ''))) + 1) = substr(:key, length(rtrim(:key, replace(:key, '/', ''))) + 1)
+  AND account = :account AND kind = :kind AND key = :key RETURNING id;
 
 -- name: queue
 -- Reading a row and writing it costs less than half of an INSERT that may turn into an UPDATE and tells what it wrote.
@@ -117,7 +119,7 @@ INSERT INTO outbox (key, inbox, account, conversation, action, address, class, s
                     attempts, fence, sending_at, window, sure_until, not_after, created_at, received_at)
 VALUES (:key, :inbox, :account, :conversation, :action, :address, :class, :state, :withheld_until, :ready_at,
         :attempts, :attempts, :sending_at, :window, :sure_until, :not_after, :now, :received_at)
-ON CONFLICT (key) DO NOTHING;
+ON CONFLICT DO NOTHING;
 
 -- name: set_memory
 INSERT INTO memory (person, key, value) VALUES (:person, :key, :value)
@@ -340,7 +342,9 @@ LEFT JOIN conversation c ON c.id = i.conversation AND c.head = i.id AND i.status
 WHERE i.id = :id;
 
 -- name: find_by_key
-SELECT id FROM inbox WHERE key = :key ORDER BY id DESC LIMIT 1;
+SELECT id FROM inbox
+WHERE substr(key, length(rtrim(key, replace(key, '/', ''))) + 1) = substr(:key, length(rtrim(:key, replace(:key, '/', ''))) + 1)
+  AND key = :key ORDER BY id DESC LIMIT 1;
 
 -- name: find_by_message
 SELECT id FROM inbox WHERE json_extract(event, '$.message_id') = :key ORDER BY id DESC LIMIT 1;
