@@ -53,6 +53,13 @@ class Replica:
         self.pages: dict[int, bytes] = {}
         self.size = 0
 
+    async def begin(self, store: SqliteStore, photo: Path) -> None:
+        """Begin with a copy of the whole file."""
+        assert store.pages is not None
+        found = await store.pages.photograph(photo)
+        self.pages = dict(enumerate(_pages(found.path.read_bytes(), found.changes.page_size), 1))
+        self.size = found.changes.size
+
     def apply(self, changes: Changes) -> None:
         self.pages |= changes.pages
         self.size = changes.size
@@ -64,6 +71,7 @@ class Replica:
 async def test_the_changes_put_together_are_the_file(tmp_path: Path) -> None:
     store, replica = await opened(tmp_path / "a.db"), Replica()
     assert store.pages is not None
+    await replica.begin(store, tmp_path / "photo")
     for part in range(6):
         await fill(store, part * 400, part * 400 + 400)  # several times the length at which the log is let go
         replica.apply(await store.pages.changes())
@@ -97,6 +105,7 @@ def _pages(body: bytes, size: int) -> list[bytes]:
 async def test_after_a_stop_the_changes_go_on_where_they_ended(tmp_path: Path) -> None:
     store, replica = await opened(tmp_path / "a.db"), Replica()
     assert store.pages is not None
+    await replica.begin(store, tmp_path / "photo")
     await fill(store, 0, 50)
     await store.close()
     last = store.pages.rest()
@@ -116,6 +125,7 @@ async def test_after_a_crash_the_log_is_read_on_and_another_log_is_recognised(tm
     first, second = tmp_path / "a.db", tmp_path / "b.db"
     store, replica = await opened(first), Replica()
     assert store.pages is not None
+    await replica.begin(store, tmp_path / "photo")
     await fill(store, 0, 50)
     seen = await store.pages.changes()
     replica.apply(seen)

@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def writing(path: Path) -> Iterator[Connection]:
     with contextlib.closing(opening.connect(path)) as connection:
-        opening.prepare(connection, path, 1.0)
+        opening.prepare(connection, path)
         connection.set_busy_timeout(0)
         yield connection
 

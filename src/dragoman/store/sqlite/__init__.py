@@ -105,8 +105,9 @@ class SqliteStore:
             refused.callback(connection.close)
             if follow is not None:  # who follows the log reads on in it, once the file is not refused any more
                 refused.callback(connection.config, apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            opening.prepare(connection, database)
             followed = None if follow is None else Followed(connection, database, follow)
-            opening.prepare(connection, database, clock())
+            opening.recover(connection, database, clock())
             reader = SqliteReader(database, clock)
             refused.pop_all()
         relieve = disk.relieve if disk is not None else None

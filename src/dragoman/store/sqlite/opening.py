@@ -3,15 +3,19 @@
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
+from dragoman import telemetry
 from dragoman.errors import StoreAway, StoreDamaged, StoreLocked
 from dragoman.store.named import missing
 from dragoman.store.sqlite import outbox
 from dragoman.store.sqlite.statements import Connection, run
+
+log = telemetry.logger("store")
 
 LONGEST_BACKOFF: Final = 300.0
 """Seconds; nothing found in the file waits longer than this from its opening."""
@@ -79,33 +83,49 @@ def read_only(database: Path) -> Connection:
     return connection
 
 
-def prepare(connection: Connection, database: Path, now: float) -> None:
-    """Bring an open file up to date; raises `StoreAway` when it cannot be written, or `StoreDamaged`."""
+@contextlib.contextmanager
+def _written(database: Path) -> Iterator[None]:
     try:
-        migrate(connection, database)
-        recover(connection, now)
+        yield
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise StoreDamaged(f"{database} is damaged: {error}; restore it from a backup") from error
     except apsw.Error as error:
         raise StoreAway(f"{database} cannot be written: {error}") from error
 
 
-def migrate(connection: Connection, database: Path) -> None:
-    """Bring the schema up, one numbered file after the other; raises `StoreForeign` where it cannot be ours."""
+def prepare(connection: Connection, database: Path) -> None:
+    """Bring the schema of an open file up to date; raises `StoreAway` when it cannot be written, or `StoreDamaged`.
+
+    Who follows the log begins after this: a table that is written anew is as long there as the file.
+    """
+    with _written(database):
+        if migrate(connection, database):
+            empty_log(connection)
+
+
+def migrate(connection: Connection, database: Path) -> bool:
+    """Bring the schema up, one numbered file after the other; tells whether there was anything to do.
+
+    Raises `StoreForeign` where it cannot be ours.
+    """
     connection.execute(
         "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL)"
     )
     known: list[Any] = connection.execute("SELECT number, name, digest FROM migration").fetchall()
-    for migration in missing("sqlite", {number: (name, digest) for number, name, digest in known}, str(database)):
+    needed = missing("sqlite", {number: (name, digest) for number, name, digest in known}, str(database))
+    for migration in needed:
+        if known:
+            log.info("store.migrating", migration=migration.name)  # on a large file this may take a while
         with connection:
             connection.execute(migration.sql)
             values = (migration.number, migration.name, migration.digest)
             connection.execute("INSERT INTO migration VALUES (?, ?, ?)", values)
+    return bool(needed)
 
 
-def recover(connection: Connection, now: float) -> None:
-    """End every lease of the process before us, and decide about what it was sending."""
-    with connection:
+def recover(connection: Connection, database: Path, now: float) -> None:
+    """End every lease of the process before us, and decide about what it was sending; raises as `prepare` does."""
+    with _written(database), connection:
         run(connection, "void_leases", now=now)
         run(connection, "void_named_leases")
         run(connection, "void_sends", now=now)
