@@ -57,16 +57,16 @@ def read_event(number: int, body: str | bytes, received_at: float) -> Stored | N
     return Stored(id=number, turn=turn_id(event), event=event, received_at=received_at)
 
 
-def obstacle(stored: Stored | None, crashes: int, most: int, reason: str, until: float) -> str:
+def obstacle(stored: Stored | None, crashes: int, most: int, until: float, *, redriven: bool) -> str:
     """Say why a conversation's next event is set aside and not handled; empty when it is.
 
-    `reason` is the row's; what happened before `until` (of a restore, 0: none) is handled when it is put back only.
+    What happened before `until` (of a restore, 0: none) is handled when it was put back only.
     """
     if crashes >= most:
         return f"the process died {most} times while handling it"
     if stored is None:
         return "this release cannot read it"
-    return RESTORED if happened_before(stored.event, until) and reason != REDRIVEN else ""
+    return RESTORED if happened_before(stored.event, until) and not redriven else ""
 
 
 def happened_before(event: Event, until: float) -> bool:
@@ -110,6 +110,11 @@ def read_address(text: str | bytes) -> Address:
 def read_ids(text: str | bytes) -> tuple[str, ...]:
     """Read a platform's ids; raises one of `UNREADABLE`."""
     return _ids(text)
+
+
+def read_text(text: str | bytes) -> str:
+    """Read a text; raises one of `UNREADABLE`."""
+    return text if isinstance(text, str) else text.decode()
 
 
 def rode(outgoing: Outgoing, conversation: str, handled: Handled, number: int, at: float, until: float) -> Delivery:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dragoman.model import Action, Address, Event, Value
-from dragoman.store.stored import UNREADABLE, read_action, read_address, read_event, read_ids
+from dragoman.store.stored import UNREADABLE, read_action, read_address, read_event, read_ids, read_text
 
 
 class Said(Value):
@@ -58,10 +58,10 @@ def _said(row: Sequence[Any]) -> Said | None:
         return None
     try:
         return Said(
-            key=key,
+            key=read_text(key),
             action=read_action(action),
             address=read_address(address),
-            conversation=conversation,
+            conversation=read_text(conversation),
             ids=read_ids(ids),
             answers=_event(answers),
             last=_event(last),

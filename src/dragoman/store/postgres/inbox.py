@@ -13,7 +13,7 @@ from dragoman.model import Event
 from dragoman.store.base import SEND_LEASE, Accepted, Claim, Handled, Outgoing, Surplus, Times
 from dragoman.store.postgres import schedule
 from dragoman.store.postgres.pool import Collision, Pool, Session, columns
-from dragoman.store.stored import crowded, encode, obstacle, read_event, read_state
+from dragoman.store.stored import REDRIVEN, crowded, encode, obstacle, read_event, read_state
 
 Name = tuple[str, str, str]
 """What names a happening: account, kind, key."""
@@ -266,7 +266,7 @@ async def _sort(pool: Pool, claims: Claims, leased: Any, head: Any, until: float
     stored = read_event(head[1], head[2], head[3]) if head is not None else None
     if head is None:
         await _settle_pending(pool, conversation, fence)
-    elif (why := obstacle(stored, started, CRASHES, head[4], until)) or stored is None:
+    elif (why := obstacle(stored, started, CRASHES, until, redriven=head[4] == REDRIVEN)) or stored is None:
         claims.parked.append(head[1])
         await _park(pool, conversation, fence, head[1], why)
     else:

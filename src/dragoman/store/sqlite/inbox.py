@@ -9,9 +9,9 @@ from dragoman.adapter import Receipt
 from dragoman.errors import LostLease
 from dragoman.model import Event
 from dragoman.store.base import Accepted, Claim, Handled, Stored, Surplus, Times, Wake
-from dragoman.store.sqlite import outbox, schedule
+from dragoman.store.sqlite import damaged, outbox, schedule
 from dragoman.store.sqlite.desk import Desk
-from dragoman.store.sqlite.statements import Connection, one, rows, run, write
+from dragoman.store.sqlite.statements import Connection, one, readable_rows, run, write
 from dragoman.store.stored import crowded, encode, obstacle, read_event, read_state
 
 LEASE: Final = 30.0
@@ -150,15 +150,19 @@ def claim(connection: Connection, limit: int, until: float, now: float) -> Claim
     What happened before `until` is set aside: the store was restored from a backup then (0: it was not).
     """
     claims = Claims([], [])
-    ready = rows(connection, "suspect", now=now)
-    ready += rows(connection, "ready", now=now, limit=limit - len(ready))
+    suspects, whole = readable_rows(connection, "suspect", now=now)
+    others, others_whole = readable_rows(connection, "ready", now=now, limit=limit - len(suspects))
+    ready = suspects + others
     claims.full = len(ready) >= limit
+    if not (whole and others_whole):
+        claims.parked += damaged.set_conversations_aside(connection)
+        claims.full = True
     for conversation, state, fence, started, errors, head, ready_at, *found in ready:
         row = found if found[0] else one(connection, "head_event", conversation=conversation, head=head)
         stored = read_event(*row[:3]) if row is not None else None
         if row is None:
             run(connection, "nothing_pending", conversation=conversation)
-        elif (why := obstacle(stored, started, CRASHES, row[3], until)) or stored is None:
+        elif (why := obstacle(stored, started, CRASHES, until, redriven=row[3])) or stored is None:
             _park_head(connection, conversation, row[0], why, now)
             claims.parked.append(row[0])
         else:

@@ -7,8 +7,9 @@ import msgspec
 
 from dragoman.model import Delivery
 from dragoman.store.base import SEND_LEASE, Decision, Handled, Later, Outgoing, Parked, Pause, Settled
+from dragoman.store.sqlite import damaged
 from dragoman.store.sqlite.desk import Desk, Found
-from dragoman.store.sqlite.statements import Connection, one, rows, run, write
+from dragoman.store.sqlite.statements import Connection, one, readable_rows, rows, run, write
 from dragoman.store.stored import UNREADABLE, encode, read_action, read_address, read_ids, rode
 
 
@@ -106,9 +107,11 @@ def _delivery(row: tuple[Any, ...], now: float, *, taken: bool) -> Delivery:
 def take(connection: Connection, limit: int, busy: Collection[str], now: float) -> Found:
     """Mark deliveries as being sent, at most one of a conversation and none of a busy account, and return them."""
     until = now + SEND_LEASE
-    taken = sorted(rows(connection, "take", now=now, until=until, limit=limit, busy=encode(list(busy))))
-    read = [_readable(connection, row, now) for row in taken]
-    return Found(things=[delivery for delivery in read if delivery is not None], full=len(taken) >= limit)
+    taken, whole = readable_rows(connection, "take", now=now, until=until, limit=limit, busy=encode(list(busy)))
+    if not whole:
+        damaged.set_deliveries_aside(connection, now)
+    read = [_readable(connection, row, now) for row in sorted(taken)]
+    return Found(things=[delivery for delivery in read if delivery is not None], full=not whole or len(taken) >= limit)
 
 
 def _readable(connection: Connection, row: tuple[Any, ...], now: float) -> Delivery | None:
@@ -199,10 +202,13 @@ def hand_back(connection: Connection, deliveries: Sequence[Delivery], now: float
 
 def sweep(connection: Connection, now: float) -> int:
     """Decide about sends that nobody finished: again, or held for the operator."""
-    interrupted = rows(connection, "resend_interrupted", now=now) + rows(connection, "hold_interrupted", now=now)
-    for (conversation,) in interrupted:
+    again, whole = readable_rows(connection, "resend_interrupted", now=now)
+    held, held_whole = readable_rows(connection, "hold_interrupted", now=now)
+    for (conversation,) in again + held:
         run(connection, "wake_lane", conversation=conversation, at=now)
-    return len(interrupted)
+    if not (whole and held_whole):
+        damaged.set_deliveries_aside(connection, now)
+    return len(again) + len(held)
 
 
 def redrive(connection: Connection, number: int, now: float) -> str:

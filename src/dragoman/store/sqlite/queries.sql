@@ -51,7 +51,7 @@ SELECT pending, CAST(state AS BLOB) FROM conversation WHERE id = :conversation;
 -- name: ready
 -- Conversations with something to do, with their head event if it is where `head` says; those that crashed twice are
 -- left to `suspect`.
-SELECT c.id, CAST(c.state AS BLOB), c.fence, c.started, c.errors, c.head, c.ready_at, i.id, CAST(i.event AS BLOB), i.received_at, i.reason
+SELECT c.id, CAST(c.state AS BLOB), c.fence, c.started, c.errors, c.head, c.ready_at, i.id, CAST(i.event AS BLOB), i.received_at, i.reason = 'redriven'
 FROM conversation c LEFT JOIN inbox i ON i.id = c.head AND i.conversation = c.id AND i.status = 'waiting'
 WHERE c.ready_at <= :now AND c.started < 2 ORDER BY c.ready_at LIMIT :limit;
 
@@ -69,7 +69,7 @@ UPDATE conversation SET ready_at = :until, because = 'leased', fence = fence + 1
 WHERE id = :conversation;
 
 -- name: head_event
-SELECT id, CAST(event AS BLOB), received_at, reason FROM inbox
+SELECT id, CAST(event AS BLOB), received_at, reason = 'redriven' FROM inbox
 WHERE conversation = :conversation AND id >= :head AND status = 'waiting' ORDER BY id LIMIT 1;
 
 -- name: nothing_pending
@@ -164,6 +164,33 @@ UPDATE outbox SET ready_at = :until WHERE id IN (SELECT value FROM json_each(:id
 -- name: park_unreadable
 UPDATE outbox SET state = 'parked', reason = 'this release cannot read it', settled_at = :now, ready_at = NULL
 WHERE id = :id;
+
+-- name: delivery_texts
+SELECT id, CAST(key AS BLOB), CAST(conversation AS BLOB), CAST(class AS BLOB) FROM outbox
+WHERE state IN ('pending', 'sending');
+
+-- name: wake_lanes
+-- The first of every lane that stands still may leave: who was before it may be of it no more.
+UPDATE outbox SET ready_at = max(:at, withheld_until)
+WHERE state = 'pending' AND ready_at IS NULL
+  AND id = (SELECT min(id) FROM outbox AS lane
+            WHERE lane.conversation = outbox.conversation AND lane.state IN ('pending', 'sending'))
+  AND NOT EXISTS (SELECT 1 FROM outbox AS lane WHERE lane.conversation = outbox.conversation
+                  AND lane.state IN ('pending', 'sending') AND lane.state = 'sending');
+
+-- name: conversation_names
+SELECT CAST(id AS BLOB), head FROM conversation WHERE ready_at IS NOT NULL;
+
+-- name: rest_unreadable
+UPDATE conversation SET pending = 0, ready_at = NULL, because = '', started = 0, errors = 0, fence = fence + 1
+WHERE id = CAST(:conversation AS TEXT);
+
+-- name: park_orphans
+-- Events that no conversation has: there is none of their name, or it has begun anew behind them.
+UPDATE inbox SET status = 'parked', reason = 'its conversation cannot be read'
+WHERE id >= :head AND status = 'waiting'
+  AND NOT EXISTS (SELECT 1 FROM conversation c WHERE c.id = inbox.conversation AND c.pending > 0 AND c.head <= inbox.id)
+RETURNING id;
 
 -- name: settle_sent
 -- Without `more` only the last of its lane: to ask for the others by a statement of its own costs half as much as this.
@@ -310,12 +337,14 @@ SELECT (SELECT count(*) FROM inbox WHERE status = 'parked') + (SELECT count(*) F
 SELECT status FROM inbox WHERE id = :id;
 
 -- name: parked_rows
-SELECT 'e' || id, 'event', account, conversation, reason, accepted_at FROM inbox WHERE status = 'parked'
+SELECT 'e' || id, 'event', CAST(account AS BLOB), CAST(conversation AS BLOB), CAST(reason AS BLOB), accepted_at FROM inbox
+WHERE status = 'parked'
 UNION ALL
-SELECT 'd' || id, 'delivery', account, conversation, reason, coalesce(settled_at, created_at) FROM outbox
+SELECT 'd' || id, 'delivery', CAST(account AS BLOB), CAST(conversation AS BLOB), CAST(reason AS BLOB),
+    coalesce(settled_at, created_at) FROM outbox
 WHERE state = 'parked'
 UNION ALL
-SELECT 'p' || id, 'payload', account, '', reason, at FROM parked
+SELECT 'p' || id, 'payload', CAST(account AS BLOB), x'', CAST(reason AS BLOB), at FROM parked
 ORDER BY 6 DESC LIMIT :limit;
 
 -- name: paused_accounts
@@ -356,7 +385,7 @@ SELECT inbox FROM outbox WHERE id = :id;
 SELECT id, state, reason, attempts, coalesce(settled_at, sending_at), ids FROM outbox WHERE inbox = :inbox ORDER BY id;
 
 -- name: old_events
-SELECT id, conversation, status, accepted_at FROM inbox WHERE id > :after ORDER BY id LIMIT :limit;
+SELECT id, CAST(conversation AS BLOB), status, accepted_at FROM inbox WHERE id > :after ORDER BY id LIMIT :limit;
 
 -- name: delete_event
 DELETE FROM inbox WHERE id = :id AND status != 'waiting'
@@ -367,9 +396,9 @@ DELETE FROM outbox WHERE inbox = :id AND state NOT IN ('pending', 'sending')
   AND NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.id = :id);
 
 -- name: delete_conversation
-DELETE FROM conversation WHERE id = :conversation AND pending = 0 AND ready_at IS NULL
+DELETE FROM conversation WHERE id = CAST(:conversation AS TEXT) AND pending = 0 AND ready_at IS NULL
   AND state IN ('{}', '{"v":1,"joined":true}')
-  AND NOT EXISTS (SELECT 1 FROM inbox WHERE conversation = :conversation);
+  AND NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.conversation = conversation.id);
 
 -- name: delete_receipts
 DELETE FROM receipt WHERE id IN (SELECT id FROM receipt ORDER BY id LIMIT :limit) AND at < :before;

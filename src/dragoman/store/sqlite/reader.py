@@ -121,10 +121,12 @@ def _trace(connection: Connection, name: str) -> Trace | None:
 
 
 def _parked(connection: Connection, limit: int) -> list[ParkedRow]:
+    """Read them whatever became of their texts: here an operator learns of it."""
     found: list[Any] = rows(connection, "parked_rows", limit=limit)
+    shown = ((*row[:2], *(text.decode(errors="replace") for text in row[2:5]), row[5]) for row in found)
     return [
         ParkedRow(id=name, kind=kind, account=account, conversation=conversation, reason=reason, at=at)
-        for name, kind, account, conversation, reason, at in found
+        for name, kind, account, conversation, reason, at in shown
     ]
 
 

@@ -93,3 +93,24 @@ def rows(connection: Connection, statement: str, /, **bindings: Any) -> list[Any
     except UNREAD:
         connection.give_up()
         raise
+
+
+def readable_rows(connection: Connection, statement: str, /, **bindings: Any) -> tuple[list[Any], bool]:
+    """Run a named statement to its end and return its rows but for those with a text that is none any more.
+
+    Tells besides whether these are all.
+    """
+    sql, ordered = STATEMENTS[statement]
+    found: list[Any] = []
+    left = connection.hand.execute(sql, ordered(bindings))
+    whole = True
+    while True:
+        try:
+            found.extend(left)
+        except UnicodeDecodeError:  # the cursor stands behind that row now
+            whole = False
+        except apsw.Error:
+            connection.give_up()
+            raise
+        else:
+            return found, whole

@@ -5,9 +5,9 @@ from typing import Any
 
 from dragoman.model import Event, Timer
 from dragoman.store.base import Claim, Times
-from dragoman.store.sqlite import inbox, schedule
+from dragoman.store.sqlite import damaged, inbox, schedule
 from dragoman.store.sqlite.desk import Desk
-from dragoman.store.sqlite.statements import Connection, one, rows, run
+from dragoman.store.sqlite.statements import Connection, one, readable_rows, rows, run
 from dragoman.store.sqlite.writer import Writer
 from dragoman.store.stored import due, read_timer, standings
 from dragoman.store.timers import PUNCTUAL, ROOM, Due, Firing, Standing
@@ -71,7 +71,9 @@ class SqliteTimers:
 
 def _due(connection: Connection, punctual: int, overdue: int, now: float) -> Due:
     limits = {"punctual": punctual, "overdue": overdue, "punctual_for": PUNCTUAL}
-    found = rows(connection, "timers_due", now=now, **limits)
+    found, whole = readable_rows(connection, "timers_due", now=now, **limits)
+    if not whole:
+        damaged.set_timers_aside(connection)
     return due(found, now, one(connection, "next_timer", now=now))
 
 

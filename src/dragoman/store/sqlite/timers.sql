@@ -14,6 +14,12 @@ SELECT * FROM (
     WHERE t.ready_at <= :now - :punctual_for ORDER BY t.ready_at LIMIT :overdue
 );
 
+-- name: timer_names
+SELECT CAST(name AS BLOB) FROM timer WHERE ready_at IS NOT NULL;
+
+-- name: rest_unreadable_timer
+UPDATE timer SET ready_at = NULL WHERE name = CAST(:name AS TEXT);
+
 -- name: next_timer
 SELECT ready_at FROM timer WHERE ready_at > :now ORDER BY ready_at LIMIT 1;
 

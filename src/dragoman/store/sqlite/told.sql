@@ -11,8 +11,8 @@ SELECT coalesce(max(id), 0) FROM told;
 
 -- name: follow
 -- Beside what the bot said stands what it answers, and the newest message of its conversation where it answers nobody.
-SELECT t.id, t.at, CAST(i.event AS BLOB), o.key, CAST(o.action AS BLOB), CAST(o.address AS BLOB), o.conversation,
-    CAST(o.ids AS BLOB), CAST(a.event AS BLOB),
+SELECT t.id, t.at, CAST(i.event AS BLOB), CAST(o.key AS BLOB), CAST(o.action AS BLOB), CAST(o.address AS BLOB),
+    CAST(o.conversation AS BLOB), CAST(o.ids AS BLOB), CAST(a.event AS BLOB),
     CASE WHEN o.id IS NOT NULL AND (o.inbox = 0 OR a.kind = 'timer') THEN (
         SELECT CAST(w.event AS BLOB) FROM inbox w WHERE w.conversation = o.conversation AND w.kind IN ('message', 'command', 'action')
         ORDER BY w.id DESC LIMIT 1) END

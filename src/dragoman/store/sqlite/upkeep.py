@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dragoman.errors import Malformed
 from dragoman.store.base import GRACE, Done, Fresh, InDoubt, Once
 from dragoman.store.people import AFTER_HOLD, HOLD, MOST_HOLDS, Hold, free_to_go, read_holds
 from dragoman.store.sqlite import broadcasts, outbox
@@ -24,7 +25,14 @@ def park(connection: Connection, account: str, raw: bytes, reason: str, now: flo
 
 
 def redrive(connection: Connection, name: str, now: float) -> str:
-    """Put something parked back to work; raises `LookupError`."""
+    """Put something parked back to work; raises `LookupError`, or `Malformed` where a text of it is none any more."""
+    try:
+        return _redrive(connection, name, now)
+    except UnicodeDecodeError as error:
+        raise Malformed("this release cannot read it") from error
+
+
+def _redrive(connection: Connection, name: str, now: float) -> str:
     event = one(connection, "redrive_event", id=number_of(name, "e"))
     if event is not None:
         conversation, account = event
