@@ -83,6 +83,41 @@ async def test_a_late_send_does_not_make_the_send_that_took_over_unknown(place: 
     assert await line.store.settle(delivery, Settled())
 
 
+async def test_a_claim_that_could_not_be_given_back_is_given_back_by_the_next_look(place: Place, proxy: Proxy) -> None:
+    line = await place.behind(proxy)
+    await line.accept("c1")
+    claim = await line.claim()
+    with proxy.suffering(cut_after=0, on="requests"), pytest.raises(StoreAway):
+        await line.store.release(claim)
+
+    again = await line.claim()
+
+    assert (again.conversation, again.attempt) == ("c1", 1)
+
+
+@pytest.mark.parametrize("way", ["release", "retry", "renew", "late retry"])
+async def test_a_claim_that_nobody_works_on_any_more_is_not_kept(place: Place, proxy: Proxy, way: str) -> None:
+    line = await place.behind(proxy)
+    await line.accept("c1")
+    claim = await line.claim()
+    store = line.store
+    assert isinstance(store, PostgresStore)
+    if way in {"renew", "late retry"}:
+        place.clock.advance(31)
+        (_,) = await place.line.store.claim(10)
+
+    if way == "renew":
+        assert not await store.renew(claim)
+    elif way == "late retry":
+        with pytest.raises(LostLease):
+            await store.retry(claim, 1.0, "ValueError")
+    else:
+        with proxy.suffering(cut_after=0, on="requests"), pytest.raises(StoreAway):
+            await (store.release(claim) if way == "release" else store.retry(claim, 1.0, "ValueError"))
+
+    assert store._claims == {}
+
+
 @pytest.mark.parametrize(("way", "step"), [("requests", 160), ("answers", 16)])
 async def test_a_fire_comes_once_wherever_its_connection_breaks(
     place: Place, proxy: Proxy, way: str, step: int

@@ -234,7 +234,7 @@ class PostgresStore:
         return claims.taken
 
     async def _find_claims(self) -> None:
-        """After an answer was lost or not waited for: give back what was claimed for us and never reached us."""
+        """After an answer was lost or not waited for: give back what was claimed for us, and nobody here works on."""
         if self._lost_claims:
             names, fences = list(self._claims), list(self._claims.values())
             await self._pool.rows("release_orphans", owner=self.owner, conversations=names, fences=fences)
@@ -245,14 +245,21 @@ class PostgresStore:
         mine = {"conversation": claim.conversation, "fence": claim.fence}
         now = self._clock()
         renewed = await self._pool.one("renew", **mine, lease=inbox.LEASE) is not None
-        if renewed and self._suspect[0] == claim.conversation:
+        if not renewed:
+            self._let_go(claim)
+        elif self._suspect[0] == claim.conversation:
             self._suspect = (claim.conversation, now + inbox.LEASE)
         return renewed
 
     async def release(self, claim: Claim) -> None:
         """Give a claim back untouched, as if it had not been taken."""
-        await self._pool.rows("release", conversation=claim.conversation, fence=claim.fence)
-        self._let_go(claim)
+        try:
+            await self._pool.rows("release", conversation=claim.conversation, fence=claim.fence)
+        except StoreAway:
+            self._lost_claims = True
+            raise
+        finally:
+            self._let_go(claim)
         self._wake("work")
 
     async def commit(self, claim: Claim, handled: Handled) -> None:
@@ -316,8 +323,10 @@ class PostgresStore:
 
     async def retry(self, claim: Claim, after: float, reason: str) -> bool:
         """Note an error and try again later; parks the event at the fifth and returns True."""
-        parked = await inbox.retry(self._pool, claim, after, reason)
-        self._let_go(claim)
+        try:
+            parked = await inbox.retry(self._pool, claim, after, reason)
+        finally:
+            self._let_go(claim)  # whatever came of it: nobody works on it any more
         if parked:
             self._over(claim.events[0].id, tell=claim.events[0].event.hold > 0)
         return parked
