@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from tests.store.test_sqlite import Holding, standing
 from dragoman.errors import StoreAway
 from dragoman.model import Address, Message, Say
 from dragoman.store.base import Claim, Handled, Later, Outgoing, Pause
-from dragoman.store.sqlite import SqliteStore, desk
+from dragoman.store.sqlite import SqliteStore, desk, writer
 
 if TYPE_CHECKING:
     from tests.store.conftest import Line, MakeLine
@@ -334,3 +335,59 @@ async def test_the_next_of_a_lane_is_not_overtaken_by_what_is_said_at_the_same_t
         await asyncio.gather(settling, committing)
 
     assert said(await asking) == ["two"]
+
+
+async def test_two_who_ask_are_each_answered_and_nothing_is_given_twice(line: "Line", sqlite: SqliteStore) -> None:
+    claimed: list[str] = []
+
+    async def ask(limit: int) -> None:
+        while len(claimed) < 60:
+            claimed.extend(claim.conversation for claim in await sqlite.claim(limit, SOON))
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        for limit in (1, 5):
+            group.create_task(ask(limit))
+        for number in range(60):
+            await line.accept(f"c{number}")
+            await asyncio.sleep(0.001 * (number % 3))
+
+    assert sorted(claimed) == sorted(f"c{number}" for number in range(60))
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["closed", "died"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_two_who_wait_learn_that_the_store_is_closed(line: "Line", sqlite: SqliteStore, *, dies: bool) -> None:
+    asked = [await standing(sqlite, 5), asyncio.create_task(sqlite.claim(5, 60))]
+    await asyncio.sleep(0.01)
+
+    if dies:
+        with pytest.raises(StoreAway):
+            await sqlite._writer.aside(sys.exit)
+    else:
+        await line.crash()
+
+    async with asyncio.timeout(5):
+        assert [type(each) for each in await asyncio.gather(*asked, return_exceptions=True)] == [StoreAway, StoreAway]
+
+
+async def test_a_store_that_is_closed_with_all_that_may_wait_answers_each_and_gives_back_what_nobody_fetched(
+    line: "Line", sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "STAY", 60)
+    asking = await standing(sqlite, 2)
+    await line.accept("c1")
+    await asking
+    await line.accept("c2")  # is given to who asked, and not asked for any more
+
+    async with asyncio.timeout(60), Holding(sqlite) as holding:
+        keeping = [asyncio.create_task(sqlite.keep("name", str(number))) for number in range(writer.QUEUE)]
+        closing = asyncio.create_task(sqlite.close())
+        while not sqlite._writer._dismissed:
+            await asyncio.sleep(0.01)
+        await holding.let_go()
+        assert set(await asyncio.gather(*keeping)) == {None}
+        await closing
+
+    await line.open()
+    assert await line.store.recall("name") == str(writer.QUEUE - 1)
+    assert {claim.conversation: claim.attempt for claim in await line.store.claim(5)} == {"c1": 2, "c2": 1}

@@ -206,7 +206,8 @@ class Writer:
         return change.future
 
     def _check(self) -> None:
-        if self._closing or self._ended or len(self._changes) >= QUEUE:
+        full = len(self._changes) >= QUEUE and not self._dismissed  # what is given back at the end has room in any case
+        if self._closing or self._ended or full:
             raise StoreAway("the store is closing" if self._closing else "too many changes wait for the writer")
 
     def _ring(self) -> None:
