@@ -342,8 +342,13 @@ def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:
     """Write logs as one JSON object a line to `stream` (standard error), at `level` and above."""
     sink.level = logging.getLevelNamesMapping()[level.upper()]
     sink.stream = stream
-    atexit.register(sink.flush)
+    _flush_at_exit()
     logging.basicConfig(handlers=[_Line()], level=logging.WARNING, force=True)
+
+
+@functools.cache
+def _flush_at_exit() -> None:
+    atexit.register(sink.flush)
 
 
 class Logger:

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import apsw
 import asyncpg
 
-from dragoman.flow.context import Limits
 from dragoman.flow.transport import control
 from dragoman.testing.process import Service, configuration
 from dragoman.testing.simulator import serve
@@ -32,8 +32,10 @@ FIRST: Final = 1_000_000
 """The chats of recipients are numbered from here; those of people who write, below."""
 BLOCKED: Final = 100
 """One recipient in so many has blocked the bot."""
-UNDER_WAY: Final = Limits().sends
-"""Deliveries that a kill can leave unknown, at most."""
+UNDER_WAY: Final = "SELECT id FROM outbox WHERE state = 'sending' AND class = 'broadcast'"
+"""The deliveries that a kill can leave unknown."""
+GONE: Final = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'dragoman %-' || $1::int || '-%'"
+"""Whether a process's last statements are over."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,8 @@ class Result:
     untrue: int
     """Recipients of whom the service says something that the oracle knows to be false."""
     kills: int
+    under_way: int
+    """Deliveries that a kill found being sent."""
     seconds: float
     down: float
     """Of these, the seconds in which no service was ready."""
@@ -64,7 +68,7 @@ class Result:
             "the numbers do not add up": sum(self.counts.values()) != self.total,
             "somebody still waits": bool(self.counts.get("waiting") or self.counts.get("queued")),
             "something untrue is said": self.untrue > 0,
-            "more is unknown than was under way": self.counts.get("unknown", 0) > UNDER_WAY * self.kills,
+            "more is unknown than was under way": self.counts.get("unknown", 0) > self.under_way,
         }
         return [problem for problem, is_so in broken.items() if is_so]
 
@@ -81,6 +85,8 @@ class Trial:
         self.list = folder / "recipients.txt"
         self.waits: list[tuple[float, float]] = []
         self.kills: list[tuple[float, float]] = []
+        self.under_way: set[int] = set()
+        self._store = store
         self._up = asyncio.Event()
 
     async def start(self) -> None:
@@ -108,8 +114,23 @@ class Trial:
             began = time.monotonic()
             self._up.clear()
             await self.service.kill()
+            self.under_way |= await self._left_under_way()
             await self.start()
             self.kills.append((began, time.monotonic()))
+
+    async def _left_under_way(self) -> set[int]:
+        """Read from the store what the killed service was sending."""
+        if not self._store:
+            database, reading = str(self.service.folder / "dragoman.db"), apsw.SQLITE_OPEN_READONLY
+            with contextlib.closing(apsw.Connection(database, flags=reading)) as file:  # the log stays as it was left
+                return {number for (number,) in file.execute(UNDER_WAY)}
+        connection = await asyncpg.connect(self._store)
+        try:
+            while not await connection.fetchval(GONE, self.service.pid):
+                await asyncio.sleep(0.01)
+            return {number for (number,) in await connection.fetch(UNDER_WAY)}
+        finally:
+            await connection.close()
 
     async def end(self, number: int) -> dict[str, Any]:
         """Wait for the broadcast's end; returns its report."""
@@ -217,6 +238,7 @@ def _judged(trial: Trial, report: dict[str, Any], rows: list[dict[str, Any]], se
         duplicates=sum(count - 1 for count in arrived.values()),
         untrue=untrue,
         kills=len(trial.kills),
+        under_way=len(trial.under_way),
         seconds=seconds,
         down=sum(up - down for down, up in trial.kills),
         live=len(trial.waits),

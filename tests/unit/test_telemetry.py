@@ -1,6 +1,7 @@
 """What an operator sees: one JSON object a line, metrics with their help, errors without what was said."""
 
 import asyncio
+import atexit
 import datetime as dt
 import io
 import json
@@ -76,6 +77,15 @@ def test_a_logger_made_before_follows_the_configuration(stream: io.StringIO) -> 
     log.info("happened")
 
     assert [line["part"] for line in lines(stream)] == ["early"]
+
+
+def test_to_configure_again_adds_nothing_to_do_at_the_exit(stream: io.StringIO) -> None:
+    telemetry.configure_logs(stream=stream)
+    before = atexit._ncallbacks()
+
+    telemetry.configure_logs(stream=stream)
+
+    assert atexit._ncallbacks() == before
 
 
 class Broken:
