@@ -4,6 +4,8 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import socket
+import struct
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +216,55 @@ async def test_a_caller_that_leaves_gets_its_reply_by_asking_again(start: "Start
 
     assert again.json["reply"] == "late hello\n\nand more"
     assert site.turns() == ["hello"]
+
+
+def pipelined(*names: str) -> bytes:
+    """Write requests one behind the other, as they come on one connection."""
+    bodies = [msgspec.json.encode({"content": "hello", "id": name, "conversation_id": name}) for name in names]
+    head = f"POST /hooks/webhook HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: "
+    return b"".join(f"{head}{len(body)}\r\n\r\n".encode() + body for body in bodies)
+
+
+@pytest.mark.parametrize("way", ["closed", "reset"])
+async def test_a_caller_that_leaves_with_a_second_request_behind_gets_its_reply_by_the_callback(
+    start: "Start", receiver: tuple[Receiver, str], way: str
+) -> None:
+    taken, url = receiver
+    async with start(account(reply_within=2, callback_url=url), plugin=GATED) as site:
+        _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(pipelined("m1", "m2"))
+        await site.until(lambda: known(site, "m1"))
+        if way == "reset":
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+        await writer.wait_closed()
+        site.open_gate()
+        await site.until(lambda: delivered(site, "m1"))
+        again = await site.post({"content": "hello", "id": "m1", "conversation_id": "m1"})
+
+    replies = [msgspec.json.decode(body) for _, body in taken.taken]
+    assert [reply["reply"] for reply in replies if reply["id"] == "m1"] == ["late hello", "and more"]
+    assert again.json["reply"] == "late hello\n\nand more"
+
+
+async def test_callers_that_ask_for_two_at_once_and_stay_get_both_answers(
+    start: "Start", receiver: tuple[Receiver, str]
+) -> None:
+    taken, url = receiver
+    async with start(account(reply_within=20, callback_url=url), plugin=GATED) as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(pipelined("m1", "m2"))
+        await site.until(lambda: known(site, "m1"))
+        site.open_gate()
+        bodies = []
+        for _ in range(2):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            bodies.append(msgspec.json.decode(await reader.readexactly(length)))
+        writer.close()
+
+    assert [body["id"] for body in bodies] == ["m1", "m2"]
+    assert taken.taken == []
 
 
 async def known(site: "Site", name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import select
 from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
@@ -96,6 +97,10 @@ class Visit:
             await flow.drain()
         if self.disconnected or self._door.transport.is_closing():
             raise Disconnected
+        if flow.read_paused and _hung_up(self._door.transport):
+            self.disconnected = self.response_complete = True
+            self._door.on_response_complete()  # what came behind it has come, too
+            raise Disconnected
 
     def write(self, response: Response) -> bool:
         """Write the answer, and let the next request of the connection begin; tells whether it was open until then."""
@@ -118,6 +123,13 @@ class Visit:
         length = b"content-length: %d\r\n\r\n" % len(response.body)
         body = response.body if self._method != "HEAD" else b""
         return b"".join((STATUS_LINE[response.status], *common, lines, length, body))
+
+
+def _hung_up(transport: asyncio.Transport) -> bool:
+    """Ask the system whether the caller has ended its side: while a request waits behind, we read nothing of that."""
+    asking = select.poll()
+    asking.register(transport.get_extra_info("socket"), select.POLLRDHUP)  # a reset is told in any case
+    return bool(asking.poll(0))
 
 
 @functools.lru_cache(maxsize=256)
