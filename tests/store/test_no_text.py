@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from tests.store.conftest import said
+from tests.store.test_broadcasts import feed, running
 from tests.store.test_trouble import begins_anew, die
 
 from dragoman.errors import Malformed
@@ -90,6 +91,31 @@ async def test_what_cannot_be_told_any_more_fills_no_place_of_what_can(line: "Li
 
     assert taken == ["good"]
     assert (await line.store.reader.depths()).parked == 20
+
+
+@pytest.mark.parametrize("column", ["key", "conversation"])
+async def test_a_broadcast_ends_though_a_delivery_of_it_cannot_be_told_any_more(line: "Line", column: str) -> None:
+    broadcast = await running(line, "a", "b")
+    await feed(line, broadcast)
+    await line.database.change(f"UPDATE outbox SET {column} = {NO_TEXT} WHERE id = 1")  # noqa: S608 - of ours
+    await line.send()
+    broadcasts = line.store.broadcasts
+
+    assert dict(await broadcasts.collect()) == {"sent": 1, "unknown" if column == "key" else "failed": 1}
+
+    assert await broadcasts.finish() == [broadcast.id]
+    assert len(await broadcasts.recipients(broadcast.id, ["sent", "failed", "unknown"], 0, 10)) == 2
+
+
+async def test_a_pause_withdraws_what_can_be_told_beside_what_cannot(line: "Line") -> None:
+    broadcast = await running(line, "a", "b")
+    await feed(line, broadcast)
+    await line.database.change(f"UPDATE outbox SET conversation = {NO_TEXT} WHERE id = 1")  # noqa: S608 - of ours
+
+    assert await line.store.broadcasts.change(broadcast.id, "paused")
+
+    assert await line.taken() == []
+    assert await line.rows("outbox") == []
 
 
 @pytest.mark.parametrize("cls", ["reply", "broadcast"])

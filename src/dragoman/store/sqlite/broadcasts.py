@@ -23,10 +23,10 @@ from dragoman.store.broadcasts import (
     place,
     untried,
 )
-from dragoman.store.sqlite import outbox
+from dragoman.store.sqlite import damaged, outbox
 from dragoman.store.sqlite.desk import Desk
 from dragoman.store.sqlite.reader import SqliteReader
-from dragoman.store.sqlite.statements import Connection, one, rows, run
+from dragoman.store.sqlite.statements import Connection, one, readable_rows, rows, run
 from dragoman.store.sqlite.writer import Writer
 from dragoman.store.stored import encode, read_broadcast, read_counts, read_listed, read_recipient, read_written
 
@@ -164,13 +164,19 @@ def _withdraw(connection: Connection, broadcast: int, now: float) -> None:
     """Take back what waits in the outbox and was never tried."""
     queued = rows(connection, "queued_recipients", broadcast=broadcast, limit=-1)
     found = rows(connection, "deliveries_by_key", keys=encode(keys(queued)))
-    deliveries = {key: (number, state, attempts) for key, number, state, _, attempts, _ in found}
-    lanes = {number: conversation for _, number, _, _, _, conversation in found}
+    deliveries = {key: (number, state, attempts) for key, number, state, _, attempts in found}
     for n, numbers in untried(queued, deliveries):
         run(connection, "withdraw_recipient", broadcast=broadcast, n=n)
         for number in numbers:
-            run(connection, "withdraw_delivery", id=number)
-            run(connection, "wake_lane", conversation=lanes[number], at=now)
+            _withdraw_delivery(connection, number, now)
+
+
+def _withdraw_delivery(connection: Connection, number: int, now: float) -> None:
+    gone, whole = readable_rows(connection, "withdraw_delivery", id=number)
+    for (conversation,) in gone:
+        run(connection, "wake_lane", conversation=conversation, at=now)
+    if not whole:
+        damaged.set_deliveries_aside(connection, now)
 
 
 def _start(connection: Connection, late: float, now: float) -> list[Broadcast]:
@@ -226,7 +232,7 @@ def _turn(connection: Connection, item: Prepared) -> tuple[Fate, str]:
 def _collect(connection: Connection) -> Counter[Fate]:
     queued = rows(connection, "queued_recipients", broadcast=0, limit=COLLECTED)
     found = rows(connection, "deliveries_by_key", keys=encode(keys(queued)))
-    ended = fates(queued, {key: (state, reason) for key, _, state, reason, _, _ in found})
+    ended = fates(queued, {key: (state, reason) for key, _, state, reason, _ in found})
     for broadcast, n, state, reason in ended:
         run(connection, "end_recipient", broadcast=broadcast, n=n, state=state, reason=reason)
     return Counter(state for _, _, state, _ in ended)

@@ -63,7 +63,7 @@ SELECT r.broadcast, b.mark, r.n, r.chunks FROM recipient r JOIN broadcast b ON b
 WHERE r.state = 'queued' AND (:broadcast = 0 OR r.broadcast = :broadcast) LIMIT :limit;
 
 -- name: deliveries_by_key
-SELECT key, id, state, reason, attempts, conversation FROM outbox
+SELECT key, id, state, reason, attempts FROM outbox
 WHERE inbox = 0 AND key IN (SELECT value FROM json_each(:keys));  -- they answer nothing
 
 -- name: end_recipient
@@ -73,7 +73,7 @@ UPDATE recipient SET state = :state, reason = :reason WHERE broadcast = :broadca
 UPDATE recipient SET state = 'waiting', chunks = 0 WHERE broadcast = :broadcast AND n = :n AND state = 'queued';
 
 -- name: withdraw_delivery
-DELETE FROM outbox WHERE id = :id AND state = 'pending' AND attempts = 0;
+DELETE FROM outbox WHERE id = :id AND state = 'pending' AND attempts = 0 RETURNING conversation;
 
 -- name: requeue_recipient
 UPDATE recipient SET state = 'queued', reason = ''
