@@ -9,7 +9,8 @@ from tests.store.test_broadcasts import feed, running
 from tests.store.test_trouble import begins_anew, die
 
 from dragoman.errors import Malformed
-from dragoman.model import Timer
+from dragoman.model import Sender, Timer
+from dragoman.store.person import Person
 from dragoman.testing.logs import captured
 
 if TYPE_CHECKING:
@@ -189,11 +190,17 @@ async def test_what_cannot_be_told_any_more_stays_parked(line: "Line") -> None:
     assert [row.id for row in await line.store.reader.parked(10)] == ["d1"]
 
 
-async def test_an_event_whose_conversation_is_no_text_any_more_keeps_nothing_from_being_pruned(line: "Line") -> None:
+@pytest.mark.parametrize("held", [False, True], ids=["", "while somebody is held"])
+@pytest.mark.parametrize("column", ["conversation", "status", "event"])
+async def test_an_event_that_is_no_text_any_more_keeps_nothing_from_being_pruned(
+    line: "Line", column: str, *, held: bool
+) -> None:
     for name in ("c1", "c2"):
         await line.answer(name)
-    await line.database.change(f"UPDATE inbox SET conversation = {NO_TEXT} WHERE id = 1")  # noqa: S608 - of ours
+    await line.database.change(f"UPDATE inbox SET {column} = {NO_TEXT} WHERE id = 1")  # noqa: S608 - of ours
     line.clock.advance(1)
+    if held:
+        await line.store.people.hold(Person.read("acme//another"), "asked", line.clock())
 
     assert await line.store.prune(line.clock(), line.clock()) > 0
 
@@ -213,7 +220,7 @@ async def test_who_follows_what_was_told_gets_past_what_cannot_be_told_any_more(
     assert [entry.event is None for entry in told] == [False, True, False]
 
 
-async def test_who_follows_what_was_told_is_is_not_stopped_by_what_is_no_text_any_more(line: "Line") -> None:
+async def test_who_follows_what_was_told_is_not_stopped_by_what_is_no_text_any_more(line: "Line") -> None:
     await line.answer("c1", "hello")
     await line.send()
     await line.database.change(f"UPDATE outbox SET action = {NO_TEXT}")  # noqa: S608 - of ours
@@ -226,6 +233,19 @@ async def test_who_follows_what_was_told_is_is_not_stopped_by_what_is_no_text_an
         (None, None),
         ("c2", None),
     ]
+
+
+async def test_people_are_found_beside_an_event_that_is_no_text_any_more(line: "Line") -> None:
+    for name in ("c1", "c2"):
+        await line.accept(name, sender=Sender(id=name, name=name))
+    await line.database.change(
+        "UPDATE inbox SET event = CAST(CAST(event AS BLOB) || x'ff' AS TEXT) WHERE id = 1"  # SQLite finds in it
+    )
+    people = line.store.people
+
+    assert [person.id async for person in people.everyone()] == ["c2"]
+    assert [match.name for match in await people.found("c", 10)] == ["c2"]
+    assert len((await people.traces(Person.read("acme//c2"))).events) == 1
 
 
 async def test_a_timer_that_is_no_text_any_more_is_named_and_holds_no_other_up(line: "Line") -> None:

@@ -4,17 +4,17 @@
 SELECT coalesce(max(id), 0) FROM inbox;
 
 -- name: events_with
-SELECT id, event, accepted_at, receipt, conversation FROM inbox
+SELECT id, CAST(event AS BLOB), accepted_at, receipt, conversation FROM inbox
 WHERE id > :after AND id <= :until AND instr(event, :wanted) > 0 ORDER BY id;
 
 -- name: events_like
-SELECT id, event, accepted_at FROM inbox WHERE id > :after AND id <= :until AND instr(lower(event), lower(:wanted)) > 0 ORDER BY id;
+SELECT id, CAST(event AS BLOB), accepted_at FROM inbox WHERE id > :after AND id <= :until AND instr(lower(event), lower(:wanted)) > 0 ORDER BY id;
 
 -- name: events_in
-SELECT id, event, accepted_at, receipt, conversation FROM inbox WHERE conversation IN (SELECT value FROM json_each(:conversations));
+SELECT id, CAST(event AS BLOB), accepted_at, receipt, conversation FROM inbox WHERE conversation IN (SELECT value FROM json_each(:conversations));
 
 -- name: events_by_number
-SELECT id, event, accepted_at FROM inbox WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id;
+SELECT id, CAST(event AS BLOB), accepted_at FROM inbox WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id;
 
 -- name: deliveries_to
 SELECT id, created_at, state, action, address FROM outbox WHERE inbox IN (SELECT value FROM json_each(:ids)) ORDER BY id;

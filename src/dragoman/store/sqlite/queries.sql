@@ -385,7 +385,7 @@ SELECT inbox FROM outbox WHERE id = :id;
 SELECT id, state, reason, attempts, coalesce(settled_at, sending_at), ids FROM outbox WHERE inbox = :inbox ORDER BY id;
 
 -- name: old_events
-SELECT id, CAST(conversation AS BLOB), status, accepted_at FROM inbox WHERE id > :after ORDER BY id LIMIT :limit;
+SELECT id, CAST(conversation AS BLOB), accepted_at FROM inbox WHERE id > :after ORDER BY id LIMIT :limit;
 
 -- name: delete_event
 DELETE FROM inbox WHERE id = :id AND status != 'waiting'

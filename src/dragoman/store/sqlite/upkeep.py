@@ -103,11 +103,11 @@ class Pruned(msgspec.Struct):
 def prune_events(connection: Connection, before: float, after: int) -> Pruned:
     """Delete one batch of settled events older than `before`, with their replies."""
     found = rows(connection, "old_events", after=after, limit=BATCH)
-    old = [row for row in found if row[3] < before]
+    old = [row for row in found if row[2] < before]
     held = read_holds(rows(connection, "kept_from", first=HOLD, end=AFTER_HOLD, limit=MOST_HOLDS))
     going = old if not held else _free(connection, old, held)
     deleted = 0
-    for number, conversation, _status, _at in going:
+    for number, conversation, _ in going:
         run(connection, "delete_event", id=number)
         deleted += connection.changes()
         run(connection, "delete_replies", id=number)
