@@ -1,5 +1,6 @@
 -- The statements of the SQLite store, by name. Times are epoch seconds on the store's clock. What the line needs of a
--- body is read as bytes: one that is damaged, and no text any more, is set aside and does not stop the line.
+-- body is read as bytes: one that is damaged, and no text any more, is set aside and does not stop the line. Other texts
+-- are read as texts; a row with one that is none any more is left out, and then set aside by `damaged`.
 
 -- name: add_receipt
 INSERT INTO receipt (account, at, raw) VALUES (:account, :at, :raw);
