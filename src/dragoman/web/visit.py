@@ -14,6 +14,8 @@ from dragoman.web.hooks import Disconnected
 from dragoman.wire import MAX_BODY, Http, Response
 
 CLOSE: Final = b"connection: close\r\n"
+HALF_CLOSED: Final = getattr(select, "POLLRDHUP", 0)
+"""Linux tells that the other side has ended its part; a reset is told everywhere."""
 
 
 class Visit:
@@ -128,7 +130,7 @@ class Visit:
 def _hung_up(transport: asyncio.Transport) -> bool:
     """Ask the system whether the caller has ended its side: while a request waits behind, we read nothing of that."""
     asking = select.poll()
-    asking.register(transport.get_extra_info("socket"), select.POLLRDHUP)  # a reset is told in any case
+    asking.register(transport.get_extra_info("socket"), HALF_CLOSED)
     return bool(asking.poll(0))
 
 
