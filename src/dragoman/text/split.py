@@ -23,7 +23,7 @@ def split(markdown: str, limit: int, measure: Callable[[str], int] = len) -> tup
 
     A short text comes back as it is. `limit` is at least 16. Nothing is lost but white space at the cuts.
     """
-    if not markdown.strip() or (len(markdown) <= 2 * limit and measure(markdown) <= limit):
+    if (len(markdown) <= 2 * limit and measure(markdown) <= limit) or not markdown.strip():
         return (markdown,)
     text = markdown.replace("\r\n", "\n").replace("\r", "\n").rstrip()
     return tuple(_Cutter(text, limit, measure).pieces())

@@ -37,6 +37,11 @@ MARKUP: Final = re.compile(
 )
 """What the syntax could take for more than words, lines and paragraphs; without it, parsing changes nothing."""
 
+WORDS: Final = re.compile(
+    rf"[^-+=>#~:|\ \t0-9*`\[<\\&_\n{_CONTROL}] [^*`\[<\\&~_\n{_CONTROL}]*+ (?<![\ \t])", re.VERBOSE
+)
+"""One line that has nothing of that: most answers are one, and this takes half the time of the search."""
+
 BLOCKS: Final = re.compile(
     rf"[\n{_CONTROL}] (?: (?<=[{_CONTROL}]) | {_LINE} | \*[ \t] | [*_][*_\ \t]*\n | ``` )", re.VERBOSE
 )
@@ -45,7 +50,7 @@ BLOCKS: Final = re.compile(
 
 def marked(text: str) -> bool:
     """Tell whether a text that is not blank may be more than words."""
-    return bool(MARKUP.search(f"\n{text}\n"))
+    return not WORDS.fullmatch(text) and bool(MARKUP.search(f"\n{text}\n"))
 
 
 def paragraphs(text: str) -> list[str] | None:

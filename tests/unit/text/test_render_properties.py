@@ -173,6 +173,14 @@ def test_the_short_way_gives_what_parsing_gives(text: str) -> None:
         assert render(text, dialect) == layout.write(tokens, style)
 
 
+@given(PROSE | st.text("\n\t\x00 -+=>#~:|0.)*`[<\\&_aé\xa0", max_size=8))
+@settings(deadline=None)
+def test_a_line_of_words_has_no_markup(text: str) -> None:
+    assume(syntax.WORDS.fullmatch(text))
+
+    assert not syntax.MARKUP.search(f"\n{text}\n")
+
+
 APART = st.lists(
     st.sampled_from(
         [
