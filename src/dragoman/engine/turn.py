@@ -144,7 +144,7 @@ class Turn:
         self.id = turn_id
         self.event = event
         self.now = now
-        self.state: dict[str, Any] = {"v": STATE_VERSION, **(state or {})} if state else {}
+        self.state: dict[str, Any] = {"v": STATE_VERSION, **state} if state else {}
         self.effects: list[Effect] = []
         self.plugin = ""
         self.handlers: frozenset[str] = frozenset()

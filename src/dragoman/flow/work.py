@@ -55,6 +55,9 @@ MOST_TIMERS: Final = 1000
 KEPT: Final = (Remember, Schedule, Cancel)
 """Effects that are kept here: no platform hears of them."""
 
+NOTHING: Final = frozenset({"v"})
+"""What a state holds that is not worth keeping: its version alone."""
+
 SLOWER: Final = "You are writing faster than I can answer. Please wait a minute. 您发得太快了，请过一分钟再试。"
 
 log = telemetry.logger("work")
@@ -335,7 +338,7 @@ async def _renew(context: Context, claim: Claim) -> bool:
 
 def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: float, ended: float) -> Handled:
     outgoing = tuple(_outgoing(stored, turn, account, ended))
-    state = turn.state if turn.state.keys() - {"v"} else {}
+    state = {} if turn.state.keys() <= NOTHING else turn.state
     if outgoing and account.policy.joins_threads and not state.get("joined"):
         state = {"v": 1, **state, "joined": True}
     handled = Handled(
@@ -347,7 +350,7 @@ def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: 
         routed_at=began,
         responded_at=ended,
     )
-    kept = [effect for effect in turn.effects if isinstance(effect, KEPT)]
+    kept = [effect for effect in turn.effects if not isinstance(effect, Say) and isinstance(effect, KEPT)]
     return _keeping(handled, turn, kept) if kept else handled
 
 

@@ -28,8 +28,9 @@ plugin = Plugin("echo", settings=Settings, title="Repeats what nobody else answe
 @plugin.on(lambda event: event.kind in {"message", "command"})
 async def echo(turn: Turn) -> object:
     """Say the message back; of a message without text say that its files have come."""
-    if turn.text.strip():
-        values = {"text": turn.text, "name": turn.event.sender.name or turn.event.sender.id}
+    said = turn.text
+    if said.strip():
+        values = {"text": said, "name": turn.event.sender.name or turn.event.sender.id}
         turn.say(templates.fill(turn.settings.template, values))
         return None
     if turn.event.attachments:
