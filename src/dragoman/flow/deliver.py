@@ -97,10 +97,10 @@ async def _guarded(context: Context, delivery: Delivery, sending: Sending) -> No
         elif (wait := await context.pacer.wait(delivery, account.rates, now)) > 0:
             pace = Later(after=wait, reason="the platform's pace", attempted=False, paced=True)
             await settle(context, delivery, pace)
-        elif not _in_time(context, sending):
+        elif not _in_time(sending, began := context.clock()):
             await _hand_back(context, delivery)
         else:
-            await _deliver(context, account, delivery, sending)
+            await _deliver(context, account, delivery, sending, began)
     except StoreError as away:  # before anything was sent: if it cannot be given back, its lease ends by itself
         log.error("delivery.interrupted", delivery=delivery.id, reason=str(away))
         with contextlib.suppress(StoreError):
@@ -113,9 +113,9 @@ async def _guarded(context: Context, delivery: Delivery, sending: Sending) -> No
             del context.sending[delivery.id]
 
 
-def _in_time(context: Context, sending: Sending) -> bool:
+def _in_time(sending: Sending, now: float) -> bool:
     """Tell whether a send that starts now ends within its lease: a platform cannot fence a late one off for us."""
-    return context.clock() <= sending.until - ROOM
+    return now <= sending.until - ROOM
 
 
 async def _hand_back(context: Context, delivery: Delivery) -> None:
@@ -134,8 +134,7 @@ async def settle(context: Context, delivery: Delivery, decision: Decision) -> bo
             await asyncio.sleep(POLL)
 
 
-async def _deliver(context: Context, account: Account, delivery: Delivery, sending: Sending) -> None:
-    began = context.clock()
+async def _deliver(context: Context, account: Account, delivery: Delivery, sending: Sending, began: float) -> None:
     if context.tracer:
         context.tracer.delivering(delivery)
     outcome = await _perform(context, account, delivery, sending)
@@ -151,7 +150,7 @@ async def _deliver(context: Context, account: Account, delivery: Delivery, sendi
 async def _perform(context: Context, account: Account, delivery: Delivery, sending: Sending) -> Outcome:
     exchange = account.adapter.send(delivery, context.accounts.known(account))
     try:
-        return await context.client.perform(account, exchange, lambda: _in_time(context, sending))
+        return await context.client.perform(account, exchange, lambda: _in_time(sending, context.clock()))
     except NoAnswer as silence:
         return Unsure(reason=silence.reason) if silence.sent else Retry(reason=silence.reason)
     except CredentialRefused as error:
@@ -176,5 +175,5 @@ def _report(context: Context, account: Account, delivery: Delivery, decision: De
             telemetry.reply_seconds.took(ended - delivery.received_at, platform)
     else:
         log.warning(f"delivery.{outcome}", delivery=delivery.id, attempt=delivery.attempt, reason=decision.reason)
-    if isinstance(decision, Pause):
-        telemetry.paused.labels(account.name).set(1)
+        if isinstance(decision, Pause):
+            telemetry.paused.labels(account.name).set(1)
