@@ -17,18 +17,30 @@ MESSAGE_TYPES: Final = {"command": "command", "action": "command", "message": "t
 """`Event.kind` to the common form's `message_type`; any kind that is not listed is an `event`."""
 
 
-class _KeywordOnly(msgspec.StructMeta):
-    """Makes every value keyword-only: msgspec hands that on to no subclass by itself."""
+class _Frozen(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What all values are."""
 
-    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> "_KeywordOnly":
-        return super().__new__(cls, name, bases, namespace, **{"kw_only": True, **config})
+
+class _KeywordOnly(msgspec.StructMeta):
+    """Makes every value keyword-only: msgspec hands that on to no subclass by itself.
+
+    What it makes has msgspec's own metaclass, and `_Frozen` in place of `Value`: Python 3.11 takes two or three times
+    as long to make an instance where the metaclass is written in Python.
+    """
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> Any:
+        if bases == (_Frozen,):
+            return super().__new__(cls, name, bases, namespace, **config)
+        below = tuple(_Frozen if isinstance(base, _KeywordOnly) else base for base in bases)
+        return msgspec.StructMeta(name, below, namespace, **{"kw_only": True, **config})
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
-class Value(msgspec.Struct, metaclass=_KeywordOnly, frozen=True, omit_defaults=True, gc=False):
+class Value(_Frozen, metaclass=_KeywordOnly, frozen=True):
     """The base of all values: frozen, slotted, keyword-only; defaults are left out of the JSON.
 
-    A value is in no cycle, so the collector of cycles is not told of it.
+    A value is in no cycle, so the collector of cycles is not told of it. One that is based on another value says
+    `kw_only=True` itself.
     """
 
 

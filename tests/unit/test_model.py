@@ -25,6 +25,7 @@ from dragoman.model import (
     Secret,
     Sender,
     Typing,
+    Value,
     split_with,
 )
 
@@ -201,3 +202,28 @@ def test_the_pieces_share_out_what_a_message_has() -> None:
         Message(text="two"),
         Message(text="three", buttons=(button,)),
     )
+
+
+class Card(Value, rename={"author": "from"}):
+    author: str = ""
+    words: str
+
+
+def test_a_value_takes_its_facts_by_name_only() -> None:
+    make: Any = Card
+
+    assert Card(words="hello").author == ""
+    with pytest.raises(TypeError, match="positional"):
+        make("anna", "hello")
+
+
+def test_a_value_is_frozen_hidden_from_the_collector_and_short_in_json() -> None:
+    configured = Card.__struct_config__
+
+    assert (configured.frozen, configured.gc, configured.omit_defaults) == (True, False, True)
+    assert msgspec.json.encode(Card(words="hello")) == b'{"words":"hello"}'
+
+
+def test_values_are_made_as_fast_as_msgspec_makes_them() -> None:
+    for kind in (Card, Event, Say):
+        assert type(kind) is msgspec.StructMeta
