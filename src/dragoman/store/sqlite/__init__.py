@@ -146,16 +146,17 @@ class SqliteStore:
         """Store a receipt's events once per key, with `keep` in the same transaction. The promise."""
         if not receipt.events and not keep:
             return ()
-        bound = inbox.Bound(self.most_pending, surplus)
-        came = functools.partial(self._count, receipt)
-        arguments = (account, receipt, times, keep or {}, bound, self._work, self._clock())
-        return tuple(await self._writer.tell(came, inbox.accept, *arguments))
+        bound, now, kept = inbox.Bound(self.most_pending, surplus), self._clock(), keep or {}
+        accepted = await self._writer.tell(
+            lambda came: self._count(receipt, came), inbox.accept, account, receipt, times, kept, bound, self._work, now
+        )
+        return tuple(accepted)
 
     def _count(self, receipt: Receipt, accepted: Sequence[Accepted]) -> None:
         """Note what came of a receipt, though its caller may have left meanwhile."""
-        for item, event in zip(accepted, receipt.events, strict=True):
-            if event.wants_turn and not (item.duplicate or item.surplus):
-                self._came(1)
+        for number, item in enumerate(accepted):
+            if receipt.events[number].wants_turn and not (item.duplicate or item.surplus):
+                self._waiting += 1
 
     def _came(self, events: int) -> None:
         """Note that events came that want a turn."""
@@ -210,7 +211,8 @@ class SqliteStore:
             self.wake("work")
 
     def _finish(self, event: int) -> None:
-        self._waiting = max(0, self._waiting - 1)
+        if self._waiting > 0:
+            self._waiting -= 1
         for future in self._finishing.pop(event, ()):
             if not future.done():
                 future.set_result(None)
