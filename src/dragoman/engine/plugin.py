@@ -47,7 +47,7 @@ class Processor(Protocol):
         """Return the context, with the answer (a text) in `response`, or without one."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
     """One handler of a plugin, the filter that admits events, and how its arguments are found."""
 
@@ -149,7 +149,7 @@ class Plugin:
         return register
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
     """A plugin as an installation uses it: under a name, with its settings and what its lifespan yielded."""
 

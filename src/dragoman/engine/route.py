@@ -1,7 +1,7 @@
 """Routing: may this sender speak, is the bot meant, and which handler answers. The first that handles wins."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -17,7 +17,7 @@ ANSWERS: Final = frozenset({"message", "action", "command"})
 """The kinds of events that can answer one."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
     """An account's manners: whom it answers, and when in a group."""
 
@@ -80,7 +80,7 @@ async def _fire(turn: Turn, plugins: Sequence[Loaded]) -> str:
     loaded, handler = _find(plugins, calling.plugin, calling.handler)
     if loaded is None or handler is None:
         raise PluginError(f"the timer is for {calling.plugin}.{calling.handler}, which this account does not have")
-    await _call(turn, loaded, handler, dict(calling.bound))
+    await _call(turn, loaded, handler, calling.bound)
     return f"{calling.plugin}.{calling.handler}"
 
 
@@ -95,12 +95,12 @@ async def _first(turn: Turn, plugins: Sequence[Loaded]) -> str:
     event = turn.event
     for loaded in plugins:
         for route in loaded.plugin.routes:
-            if route.admits(event) and await _call(turn, loaded, route.handler, dict(route.arguments(event))):
+            if route.admits(event) and await _call(turn, loaded, route.handler, route.arguments(event)):
                 return f"{loaded.name}.{route.name}"
     return ""
 
 
-async def _call(turn: Turn, loaded: Loaded, handler: Handler, bound: dict[str, Any]) -> bool:
+async def _call(turn: Turn, loaded: Loaded, handler: Handler, bound: Mapping[str, Any]) -> bool:
     """Run a handler; one that declines leaves no trace, and False is returned."""
     turn.plugin, turn.settings, turn.resource = loaded.name, loaded.settings, loaded.resource
     turn.handlers = loaded.plugin.names

@@ -21,7 +21,7 @@ from dragoman.flow.traces import Tracer
 from dragoman.store.base import Reader, Store
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """How much at a time, and how long."""
 
@@ -40,7 +40,7 @@ class Sending(msgspec.Struct, kw_only=True):
     """When its lease ends, on the steady clock."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
     """The house that the loops live in.
 
