@@ -34,6 +34,12 @@ class _KeywordOnly(msgspec.StructMeta):
         below = tuple(_Frozen if isinstance(base, _KeywordOnly) else base for base in bases)
         return msgspec.StructMeta(name, below, namespace, **{"kw_only": True, **config})
 
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, _Frozen)
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, _Frozen)
+
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Value(_Frozen, metaclass=_KeywordOnly, frozen=True):
