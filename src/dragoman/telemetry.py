@@ -5,8 +5,7 @@ Logs carry ids and reasons, never message text or secrets.
 
 import asyncio
 import atexit
-import contextlib
-import functools
+import datetime as dt
 import json
 import logging
 import os
@@ -15,7 +14,6 @@ import reprlib
 import signal
 import sys
 import threading
-import time
 import traceback
 from bisect import bisect_left
 from collections import deque
@@ -41,18 +39,6 @@ class _Labelled(MetricWrapperBase):
         return known.get(labelvalues) or super().labels(*labelvalues, **labelkwargs)
 
 
-class Counter(_Labelled, prometheus_client.Counter):
-    """Counts happenings."""
-
-    def inc(self, amount: float = 1, exemplar: object = None) -> None:
-        """Count; an exemplar is not kept."""
-        self._value.inc(amount)
-
-
-class Gauge(_Labelled, prometheus_client.Gauge):
-    """Shows how much there is."""
-
-
 class _Sum:
     """A number that only the event loop adds to, so that it needs no lock."""
 
@@ -67,6 +53,25 @@ class _Sum:
 
     def get_exemplar(self) -> None:
         """Return none."""
+
+
+class Counter(_Labelled, prometheus_client.Counter):
+    """Counts happenings.
+
+    Only the event loop's thread may count; the library's own is for what others count, too.
+    """
+
+    def _metric_init(self) -> None:
+        super()._metric_init()
+        self._value = _Sum()
+
+    def inc(self, amount: float = 1, exemplar: object = None) -> None:
+        """Count; an exemplar is not kept."""
+        self._value.value += amount
+
+
+class Gauge(_Labelled, prometheus_client.Gauge):
+    """Shows how much there is."""
 
 
 class Histogram(_Labelled, prometheus_client.Histogram):
@@ -203,7 +208,7 @@ backup_failures = Counter(
     ["part"],
     registry=REGISTRY,
 )
-log_lines_lost = Counter(
+log_lines_lost = prometheus_client.Counter(  # by any thread
     "dragoman_log_lines_lost_total",
     "Log lines that could not be written.",
     registry=REGISTRY,
@@ -261,7 +266,7 @@ certificate_looks = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
-spans = Counter(
+spans = prometheus_client.Counter(  # by the thread that exports, too
     "dragoman_spans_total",
     "Spans of traces, by outcome: exported, lost (the collector was away, or too slow).",
     ["outcome"],
@@ -284,8 +289,8 @@ archive_failures = Counter(
 )
 
 
-Entry = dict[str, object]
-"""What one line of the log says."""
+Said = tuple[str, str, str, dict[str, object], dt.datetime]
+"""What is to be a line of the log: its part, level, event and keys, and when it was said."""
 
 
 class _Sink:
@@ -298,31 +303,34 @@ class _Sink:
     def __init__(self) -> None:
         self.level = logging.INFO
         self.stream: TextIO | None = None  # standard error, whatever that is by then
-        self._kept: deque[Entry] = deque()  # any thread may add to it, and any may take what is there
+        self._kept: deque[Said] = deque()  # any thread may add to it; what is there is taken under the lock
+        self._coming = False  # whether the event loop will come to write what is kept
         self._writing = threading.RLock()  # who has taken lines writes them before anybody takes later ones
 
-    def keep(self, line: Entry) -> None:
+    def keep(self, part: str, level: str, event: str, keys: dict[str, object]) -> None:
         """Write a line soon: when the event loop has come round, or with the next one that is urgent."""
+        self._kept.append((part, level, event, keys, _now(dt.UTC)))
+        if self._coming:
+            return
         loop = asyncio._get_running_loop()  # noqa: SLF001 - public by the documentation: it raises nothing
         if loop is None:
-            self.write(line)
+            self.flush()
             return
-        self._kept.append(line)
-        if len(self._kept) == 1:
-            loop.call_soon(self.flush)
+        self._coming = True
+        loop.call_soon(self.flush)
 
-    def write(self, line: Entry) -> None:
+    def write(self, part: str, level: str, event: str, keys: dict[str, object]) -> None:
         """Write a line now, after those that are kept."""
-        self._kept.append(line)
+        self._kept.append((part, level, event, keys, _now(dt.UTC)))
         self.flush()
 
     def flush(self) -> None:
         """Write what is kept."""
         with self._writing:
-            kept: list[Entry] = []
-            with contextlib.suppress(IndexError):  # so it ends
-                while True:
-                    kept.append(self._kept.popleft())
+            self._coming = False  # first: who keeps a line that is not seen below has to see to it
+            kept: list[Said] = []
+            while self._kept:
+                kept.append(self._kept.popleft())
             stream = self.stream or sys.stderr
             try:
                 if kept:
@@ -340,6 +348,7 @@ sink: Final = _Sink()
 
 def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:
     """Write logs as one JSON object a line to `stream` (standard error), at `level` and above."""
+    sink.flush()
     sink.level = logging.getLevelNamesMapping()[level.upper()]
     sink.stream = stream
     _flush_at_exit()
@@ -365,31 +374,28 @@ class Logger:
     def debug(self, event: str, /, **keys: object) -> None:
         """Say what only helps to find a fault."""
         if sink.level <= logging.DEBUG:
-            self._write("debug", event, keys)
+            sink.keep(self._part, "debug", event, keys)
 
     def info(self, event: str, /, **keys: object) -> None:
         """Say what happened as it should."""
         if sink.level <= logging.INFO:
-            self._write("info", event, keys)
+            sink.keep(self._part, "info", event, keys)
 
     def warning(self, event: str, /, **keys: object) -> None:
         """Say what may need a look."""
         if sink.level <= logging.WARNING:
-            self._write("warning", event, keys)
+            sink.write(self._part, "warning", event, keys)
 
     def error(self, event: str, /, **keys: object) -> None:
         """Say what failed."""
         if sink.level <= logging.ERROR:
-            self._write("error", event, keys)
+            sink.write(self._part, "error", event, keys)
 
     def log(self, level: int, event: str, /, **keys: object) -> None:
         """Say something at a level of the standard library's."""
         if sink.level <= level:
-            self._write(logging.getLevelName(level).lower(), event, keys)
-
-    def _write(self, level: str, event: str, keys: dict[str, object]) -> None:
-        line = {"part": self._part, **keys, "event": event, "level": level, "timestamp": _timestamp(time.time_ns())}
-        (sink.keep if level in SOON else sink.write)(line)
+            name = logging.getLevelName(level).lower()
+            (sink.keep if name in SOON else sink.write)(self._part, name, event, keys)
 
 
 def logger(name: str) -> Logger:
@@ -406,16 +412,6 @@ class _Line(logging.Handler):
         place = {"error": where(error)} if error is not None else {}
         words = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
         logger(record.name).log(max(record.levelno, logging.DEBUG), words, **place)
-
-
-def _timestamp(nanoseconds: int) -> str:
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return f"{_second(seconds)}.{rest // 1000:06d}Z"
-
-
-@functools.lru_cache(maxsize=1)
-def _second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 class _Shown(reprlib.Repr):
@@ -435,21 +431,32 @@ LONGEST_NUMBER: Final = 1024
 _SHOWN: Final = _Shown()
 _ENCODE: Final = msgspec.json.Encoder(enc_hook=_SHOWN.repr).encode_lines
 _NOT_ASCII: Final = re.compile(r"[^\0-\x7f]")
+_now: Final = dt.datetime.now
 
 
-def _text(lines: list[Entry]) -> str:
+def _text(said: list[Said]) -> str:
     """Write lines in ASCII: a terminal or a file need not agree with us on more."""
+    lines = [
+        {"part": part, **keys, "event": event, "level": level, "timestamp": at if at.microsecond else _whole(at)}
+        for part, level, event, keys, at in said
+    ]
     try:
         text = _ENCODE(lines).decode()
     except (AttributeError, RecursionError, TypeError, ValueError):  # half a character, a list that holds itself
-        return "".join(_text([line]) for line in lines) if len(lines) > 1 else _shown(lines[0])
+        return "".join(_text([each]) for each in said) if len(said) > 1 else _shown(lines[0])
     return text if text.isascii() else _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
-def _shown(line: Entry) -> str:
+def _whole(second: dt.datetime) -> str:
+    """Write a time without a fraction as all others are."""
+    return second.strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+
+
+def _shown(line: dict[str, object]) -> str:
     """Write a line that JSON does not have as Python shows its values."""
+    time = msgspec.to_builtins(line.pop("timestamp"))
     shown = {name: _value(each) for name, each in line.items()}
-    return json.dumps(shown, separators=(",", ":")) + "\n"
+    return json.dumps({**shown, "timestamp": time}, separators=(",", ":")) + "\n"
 
 
 def _value(value: object) -> object:

@@ -181,16 +181,22 @@ def test_a_line_has_the_time_in_utc_to_the_microsecond() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nanoseconds", "written"),
+    ("microseconds", "written"),
     [
         (0, "1970-01-01T00:00:00.000000Z"),
-        (1_700_000_000_000_001_999, "2023-11-14T22:13:20.000001Z"),
-        (1_700_000_000_999_999_999, "2023-11-14T22:13:20.999999Z"),
-        (1_700_000_001_000_000_000, "2023-11-14T22:13:21.000000Z"),
+        (1_700_000_000_000_001, "2023-11-14T22:13:20.000001Z"),
+        (1_700_000_000_999_999, "2023-11-14T22:13:20.999999Z"),
+        (1_700_000_000_500_000, "2023-11-14T22:13:20.500000Z"),
+        (1_700_000_001_000_000, "2023-11-14T22:13:21.000000Z"),
     ],
 )
-def test_a_time_is_written_to_the_microsecond(nanoseconds: int, written: str) -> None:
-    assert telemetry._timestamp(nanoseconds) == written
+@pytest.mark.parametrize("value", [7, "half of \ud83d"])
+def test_a_time_is_written_to_the_microsecond(microseconds: int, written: str, value: object) -> None:
+    at = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=microseconds)
+
+    line = json.loads(telemetry._text([("test", "info", "happened", {"value": value}, at)]))
+
+    assert line == {"part": "test", "value": value, "event": "happened", "level": "info", "timestamp": written}
 
 
 class Counted(io.StringIO):
@@ -228,6 +234,39 @@ async def test_every_line_of_a_turn_of_the_loop_is_seen_by_who_looks_meanwhile()
     assert seen == ["first", "second"]
     assert [line["event"] for line in lines] == ["first", "second", "last"]
     assert [line["event"] for line in before] == ["before"]
+
+
+async def test_a_line_after_an_urgent_one_is_written_in_its_turn_too() -> None:
+    log = telemetry.logger("test")
+    with captured() as lines:
+        log.info("first")
+        log.warning("urgent")
+        seen = [line["event"] for line in lines]
+        log.info("last")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+        assert seen == ["first", "urgent"]
+        assert [line["event"] for line in lines] == ["first", "urgent", "last"]
+
+
+async def test_no_line_is_left_where_threads_write_at_once() -> None:
+    log, count = telemetry.logger("test"), 2000
+    others = [lambda: log.warning("urgent"), lambda: log.info("not urgent")]
+    with captured() as lines:
+        threads = [threading.Thread(target=lambda say=say: [say() for _ in range(count)]) for say in others]
+        for thread in threads:
+            thread.start()
+        for number in range(count):
+            log.info("in the loop", number=number)
+            if number % 7 == 0:
+                await asyncio.sleep(0)
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
+        await asyncio.sleep(0)
+
+        assert len(lines) == 3 * count
+        assert [line["number"] for line in lines if "number" in line] == list(range(count))
 
 
 class Slow(io.StringIO):
