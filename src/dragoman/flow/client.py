@@ -1,7 +1,7 @@
 """The one way out: drives an exchange, puts credentials in place, and maps silence to a meaning."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -90,12 +90,18 @@ class Client:
         if self._mail is not None:
             await self._mail.close_account(account)
 
-    async def _carry(self, account: Account, request: Request, used: Used) -> Response:
-        """Make a request; where traces are wanted, its time is a span that names the server, and no path of it."""
+    def _carry(self, account: Account, request: Request, used: Used) -> Coroutine[Any, Any, Response]:
+        """Make a request; where traces are wanted, its time is a span."""
         if self._tracer is None or isinstance(request, Push | Expired):
-            return await self._send(account, request, used)
+            return self._send(account, request, used)
+        return self._traced(self._tracer, account, request, used)
+
+    async def _traced(
+        self, tracer: Tracer, account: Account, request: Http | Smtp | Imap | ImapPart, used: Used
+    ) -> Response:
+        """Make a request within a span that names the server, and no path of it."""
         name, facts = _called(request)
-        with self._tracer.within(name, facts, "client") as call:
+        with tracer.within(name, facts, "client") as call:
             response = await self._send(account, request, used)
             if isinstance(request, Http):
                 call.facts["http.response.status_code"] = response.status
@@ -124,29 +130,42 @@ class Client:
     async def _equip(self, account: Account, request: Http, used: Used) -> Http:
         """Put the secrets that a request names in their places."""
         request = referred(request, self.refer) if request.refers else request
-        changes: dict[str, Any] = {}
-        for slot, values in (("json", request.json), ("form", request.form)):
-            if values and Credential in map(type, values.values()):
-                changes[slot] = {
-                    name: await self._secret(account, value, used) if isinstance(value, Credential) else value
-                    for name, value in values.items()
-                }
-        if request.auth is not None:
-            changes |= self._place(request, await self._secret(account, request.auth, used))
-        return msgspec.structs.replace(request, **changes) if changes else request
+        if request.json and Credential in map(type, request.json.values()):
+            json = await self._filled(account, request.json, used)
+            request = msgspec.structs.replace(request, json=json)
+        if request.form and Credential in map(type, request.form.values()):
+            form = await self._filled(account, request.form, used)
+            request = msgspec.structs.replace(request, form=form)
+        if request.auth is None:
+            return request
+        secret = self.tokens.at_hand(account, request.auth)
+        if secret is None:
+            secret = await self.tokens.secret(account, request.auth, self.perform)
+        used[request.auth] = secret
+        return self._placed(request, secret)
 
-    def _place(self, request: Http, secret: str) -> dict[str, Any]:
+    async def _filled(self, account: Account, given: dict[str, Any], used: Used) -> dict[str, Any]:
+        """Put the secrets that the values of a body name in their places."""
+        return {
+            name: await self._secret(account, value, used) if isinstance(value, Credential) else value
+            for name, value in given.items()
+        }
+
+    def _placed(self, request: Http, secret: str) -> Http:
         if request.place == "path":
-            return {"url": request.url.replace("{credential}", secret)}
+            return msgspec.structs.replace(request, url=request.url.replace("{credential}", secret))
+        return msgspec.structs.replace(request, headers={**request.headers, **self._proof(request, secret)})
+
+    def _proof(self, request: Http, secret: str) -> dict[str, str]:
+        """Return the headers that prove who asks."""
         if request.place == "bearer":
-            return {"headers": {**request.headers, "authorization": f"Bearer {secret}"}}
+            return {"authorization": f"Bearer {secret}"}
         if request.place == "basic":
             proof = base64.b64encode(f"{request.user}:{secret}".encode()).decode()
-            return {"headers": {**request.headers, "authorization": f"Basic {proof}"}}
+            return {"authorization": f"Basic {proof}"}
         stamp = str(int(self._clock()))
         signature = crypto.webhook_signature(secret, request.headers["webhook-id"], stamp, request.body)
-        signed = {"webhook-timestamp": stamp, "webhook-signature": signature}
-        return {"headers": {**request.headers, **signed}}
+        return {"webhook-timestamp": stamp, "webhook-signature": signature}
 
 
 def _called(request: Http | Smtp | Imap | ImapPart) -> tuple[str, dict[str, str | int | float]]:

@@ -258,8 +258,8 @@ async def test_a_connection_that_ends_or_falls_silent_is_no_answer_and_the_reque
     assert server.connections == 1
 
 
-async def asking(line: Connection, seconds: float) -> asyncio.Task[Response]:
-    asked = asyncio.create_task(line.ask(b"", soon(seconds)))
+async def asking(line: Connection, seconds: float) -> asyncio.Future[Response]:
+    asked = line.ask(b"", soon(seconds))
     await asyncio.sleep(0)
     return asked
 
@@ -568,7 +568,7 @@ async def test_an_answer_is_cut_where_it_is_too_large(
     transport: HttpTransport, monkeypatch: pytest.MonkeyPatch, packed: bool
 ) -> None:
     monkeypatch.setattr(connection, "LARGEST_ANSWER", 1000)
-    monkeypatch.setattr("dragoman.flow.transport.http.LARGEST_ANSWER", 1000)
+    monkeypatch.setattr(connections, "LARGEST_ANSWER", 1000)
     long = bytes(100_000)
     act, _ = saying(sized(gzip.compress(long), b"Content-Encoding: gzip\r\n") if packed else sized(long))
     async with serving(act) as server:

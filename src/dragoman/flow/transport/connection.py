@@ -60,26 +60,18 @@ class Connection(asyncio.Protocol):
         """Tell whether a request can go now: neither side has closed it."""
         return not self._closed and not self._transport.is_closing()
 
-    async def ask(self, request: bytes, until: float, *, bodiless: bool = False) -> Response:
+    def ask(self, request: bytes, until: float, *, bodiless: bool = False) -> asyncio.Future[Response]:
         """Send a request on a ready and idle connection; the answer has no body if it is `bodiless` (HEAD).
 
-        `until`: when, by the loop's clock, it counts as unanswered. Raises `NoAnswer`, which says that the request may
-        have arrived. A caller who is cancelled closes it.
+        `until`: when, by the loop's clock, it counts as unanswered. Waiting raises `NoAnswer`, which says that the
+        request may have arrived. Who is cancelled while waiting has to `abort`.
         """
         self._forget()
         self._bodiless = bodiless
-        waiter: asyncio.Future[Response] = self._alarm.loop.create_future()
-        self._waiter, self.due = waiter, until
+        self._waiter, self.due = self._alarm.loop.create_future(), until
         self._alarm.add(self)
         self._transport.write(request)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            self.abort()
-            raise
-        finally:
-            self._alarm.drop(self)
-            del waiter  # its failure knows this frame
+        return self._waiter
 
     def abort(self) -> None:
         """Close it at once."""
@@ -120,7 +112,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; of several with one name the last counts, and what follows a body is not one."""
         if not self._status:
-            self._headers[name.decode("latin-1").lower()] = value.strip(b" \t").decode("utf-8", "surrogateescape")
+            self._headers[name.lower().decode()] = value.decode("utf-8", "surrogateescape").strip(" \t")
 
     def on_headers_complete(self) -> None:
         """Take the status; one below 200 announces the answer and is none."""
@@ -146,7 +138,7 @@ class Connection(asyncio.Protocol):
             self._answer(keep=self._parser.should_keep_alive())
 
     def _answer(self, *, keep: bool) -> None:
-        waiter, self._waiter = self._waiter, None
+        waiter = self._waited()
         if not keep or self._transport.get_write_buffer_size():
             self.abort()
         if waiter is not None and not waiter.done():
@@ -154,14 +146,19 @@ class Connection(asyncio.Protocol):
 
     def ring(self, now: float) -> None:
         """Give up waiting for the answer: its time is over."""
-        self._alarm.drop(self)
         self._fail(NoAnswer("no answer: TimeoutError", sent=True))
 
     def _fail(self, why: NoAnswer) -> None:
-        waiter, self._waiter = self._waiter, None
+        waiter = self._waited()
         self.abort()
         if waiter is not None and not waiter.done():
             waiter.set_exception(why)
+
+    def _waited(self) -> asyncio.Future[Response] | None:
+        """Return who waits, once."""
+        waiter, self._waiter = self._waiter, None
+        self._alarm.drop(self)
+        return waiter
 
     def _until_close(self) -> bool:
         """Tell whether the body has no other end than the connection's."""

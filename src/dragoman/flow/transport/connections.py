@@ -16,8 +16,8 @@ import aiohappyeyeballs
 
 from dragoman.errors import NoAnswer
 from dragoman.flow.alarm import Alarm
-from dragoman.flow.transport.connection import Connection, Dropped
-from dragoman.flow.transport.plain import REPEATABLE, Origin, Plain
+from dragoman.flow.transport.connection import LARGEST_ANSWER, Connection, Dropped
+from dragoman.flow.transport.plain import REPEATABLE, Origin, Plain, unpacked
 from dragoman.wire import Response
 
 CONNECT: Final = 5.0
@@ -94,24 +94,31 @@ class Connections:
 
     async def ask(self, plain: Plain, seconds: float, *, again: bool = True) -> Response:
         """Make a request, once more if its method allows; raises `NoAnswer`, saying whether it may have arrived."""
-        loop = asyncio.get_running_loop()
+        if self._alarm is None:
+            self._alarm = Alarm(asyncio.get_running_loop())
+        loop = self._alarm.loop
         now = loop.time()
-        connected_by = now + min(CONNECT, seconds * 0.7)
+        until, connected_by = now + seconds, now + min(CONNECT, seconds * 0.7)
         if not self._places.take():
             await self._place(connected_by)
+            now = loop.time()
         try:
-            connection = self._kept(plain.origin, loop.time()) or await self._connected(plain.origin, connected_by)
-            answer = await connection.ask(plain.content, now + seconds, bodiless=plain.method == "HEAD")
+            connection = self._kept(plain.origin, now) or await self._connected(plain.origin, connected_by, self._alarm)
+            try:
+                answer = await connection.ask(plain.content, until, bodiless=plain.method == "HEAD")
+            except asyncio.CancelledError:
+                connection.abort()
+                raise
             self._keep(plain.origin, connection, loop)
         except Dropped:
             if not again or plain.method not in REPEATABLE:
                 raise
         else:
-            return answer
+            return unpacked(answer, LARGEST_ANSWER) if "content-encoding" in answer.headers else answer
         finally:
             self._places.leave()
         try:
-            return await self.ask(plain, now + seconds - loop.time(), again=False)
+            return await self.ask(plain, until - loop.time(), again=False)
         except NoAnswer as silence:  # whatever came of the second, the first may have arrived
             raise NoAnswer(silence.reason, sent=True) from silence
 
@@ -154,11 +161,11 @@ class Connections:
                 del self._idle[origin]
         self._sweeping = loop.call_later(KEEP_ALIVE / 4, self._sweep) if self._idle else None
 
-    async def _connected(self, origin: Origin, until: float) -> Connection:
+    async def _connected(self, origin: Origin, until: float, alarm: Alarm) -> Connection:
         """Connect; raises `NoAnswer`, and nothing was sent."""
         try:
             async with asyncio.timeout_at(until):
-                connection = await self._connect(origin)
+                connection = await self._connect(origin, alarm)
         except (OSError, RuntimeError, UnicodeError) as error:  # no name, no route, TLS, too late; uvloop: the second
             raise NoAnswer(f"cannot connect: {type(error).__name__}", sent=False) from error
         self._open.add(connection)
@@ -167,15 +174,14 @@ class Connections:
             raise NoAnswer("cannot connect: it was closed at once", sent=False)
         return connection
 
-    async def _connect(self, origin: Origin) -> Connection:
-        loop = asyncio.get_running_loop()
+    async def _connect(self, origin: Origin, alarm: Alarm) -> Connection:
+        loop = alarm.loop
         trusted = await self._trust() if origin.tls else None
         found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
         line = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=SECOND_ADDRESS)
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._alarm = self._alarm or Alarm(loop)
         _, connection = await loop.create_connection(
-            functools.partial(Connection, self._alarm),
+            functools.partial(Connection, alarm),
             sock=line,
             ssl=trusted,
             server_hostname=origin.host.rstrip(".") if trusted else None,

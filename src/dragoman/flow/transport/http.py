@@ -5,7 +5,7 @@ Nearly all requests are plain (`plain.written`), and cost a tenth of the CPU tim
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Coroutine
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -36,13 +36,12 @@ class HttpTransport:
         for session in self._sessions.values():
             await session.close()
 
-    async def carry(self, request: Http) -> Response:
+    def carry(self, request: Http) -> Coroutine[Any, Any, Response]:
         """Make a request; raises `NoAnswer`, saying whether it may have arrived, or `MediaRefused`."""
         written = None if self._guarded(request) else plain.written(request)
         if written is None:
-            return await self._particular(request)
-        answer = await self._connections.ask(written, request.timeout)
-        return plain.unpacked(answer, LARGEST_ANSWER) if "content-encoding" in answer.headers else answer
+            return self._particular(request)
+        return self._connections.ask(written, request.timeout)
 
     async def _particular(self, request: Http) -> Response:
         """Make a request that is not plain."""

@@ -60,7 +60,7 @@ class Origin(NamedTuple):
     tls: bool
 
 
-class Plain(NamedTuple):
+class Plain(msgspec.Struct, frozen=True, gc=False):
     """A request as it goes out."""
 
     origin: Origin
@@ -93,12 +93,12 @@ def written(request: Http) -> Plain | None:
     if head is None:
         return None
     body, kind = _body(request)
-    lines = head.before
+    lines = b""
     if kind or head.method not in WITHOUT_BODY:
-        lines += b"\r\nContent-Length: %d" % len(body)
+        lines = b"\r\nContent-Length: %d" % len(body)
     if (kind or head.method in WITH_BODY) and not head.typed:
         lines += b"\r\nContent-Type: " + (kind or "application/octet-stream").encode()
-    return Plain(head.origin, head.method, lines + b"\r\n\r\n" + body)
+    return Plain(head.origin, head.method, b"%b%b\r\n\r\n%b" % (head.before, lines, body))
 
 
 @functools.lru_cache(1024)
