@@ -1,7 +1,7 @@
 """The one way out: drives an exchange, puts credentials in place, and maps silence to a meaning."""
 
 import base64
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -64,13 +64,14 @@ class Client:
         whatever the exchange raises.
         """
         used: Used = {}
+        carry = self._send if self._tracer is None else self._carry
         try:
             request = next(exchange)
             while True:
                 try:
                     if not in_time():
                         raise NoAnswer("its lease is over; another replica may have it", sent=False)  # noqa: TRY301
-                    response = await self._carry(account, request, used)
+                    response = await carry(account, request, used)
                 except NoAnswer as silence:
                     harmless = isinstance(request, Imap | ImapPart) or (
                         isinstance(request, Http) and request.repeatable
@@ -90,18 +91,12 @@ class Client:
         if self._mail is not None:
             await self._mail.close_account(account)
 
-    def _carry(self, account: Account, request: Request, used: Used) -> Coroutine[Any, Any, Response]:
-        """Make a request; where traces are wanted, its time is a span."""
+    async def _carry(self, account: Account, request: Request, used: Used) -> Response:
+        """Make a request; where traces are wanted, its time is a span that names the server, and no path of it."""
         if self._tracer is None or isinstance(request, Push | Expired):
-            return self._send(account, request, used)
-        return self._traced(self._tracer, account, request, used)
-
-    async def _traced(
-        self, tracer: Tracer, account: Account, request: Http | Smtp | Imap | ImapPart, used: Used
-    ) -> Response:
-        """Make a request within a span that names the server, and no path of it."""
+            return await self._send(account, request, used)
         name, facts = _called(request)
-        with tracer.within(name, facts, "client") as call:
+        with self._tracer.within(name, facts, "client") as call:
             response = await self._send(account, request, used)
             if isinstance(request, Http):
                 call.facts["http.response.status_code"] = response.status
@@ -154,18 +149,16 @@ class Client:
     def _placed(self, request: Http, secret: str) -> Http:
         if request.place == "path":
             return msgspec.structs.replace(request, url=request.url.replace("{credential}", secret))
-        return msgspec.structs.replace(request, headers={**request.headers, **self._proof(request, secret)})
-
-    def _proof(self, request: Http, secret: str) -> dict[str, str]:
-        """Return the headers that prove who asks."""
         if request.place == "bearer":
-            return {"authorization": f"Bearer {secret}"}
-        if request.place == "basic":
+            headers = {**request.headers, "authorization": f"Bearer {secret}"}
+        elif request.place == "basic":
             proof = base64.b64encode(f"{request.user}:{secret}".encode()).decode()
-            return {"authorization": f"Basic {proof}"}
-        stamp = str(int(self._clock()))
-        signature = crypto.webhook_signature(secret, request.headers["webhook-id"], stamp, request.body)
-        return {"webhook-timestamp": stamp, "webhook-signature": signature}
+            headers = {**request.headers, "authorization": f"Basic {proof}"}
+        else:
+            stamp = str(int(self._clock()))
+            signature = crypto.webhook_signature(secret, request.headers["webhook-id"], stamp, request.body)
+            headers = {**request.headers, "webhook-timestamp": stamp, "webhook-signature": signature}
+        return msgspec.structs.replace(request, headers=headers)
 
 
 def _called(request: Http | Smtp | Imap | ImapPart) -> tuple[str, dict[str, str | int | float]]:

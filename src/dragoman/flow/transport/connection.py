@@ -138,7 +138,8 @@ class Connection(asyncio.Protocol):
             self._answer(keep=self._parser.should_keep_alive())
 
     def _answer(self, *, keep: bool) -> None:
-        waiter = self._waited()
+        waiter, self._waiter = self._waiter, None
+        self._alarm.drop(self)
         if not keep or self._transport.get_write_buffer_size():
             self.abort()
         if waiter is not None and not waiter.done():
@@ -149,16 +150,11 @@ class Connection(asyncio.Protocol):
         self._fail(NoAnswer("no answer: TimeoutError", sent=True))
 
     def _fail(self, why: NoAnswer) -> None:
-        waiter = self._waited()
+        waiter, self._waiter = self._waiter, None
+        self._alarm.drop(self)
         self.abort()
         if waiter is not None and not waiter.done():
             waiter.set_exception(why)
-
-    def _waited(self) -> asyncio.Future[Response] | None:
-        """Return who waits, once."""
-        waiter, self._waiter = self._waiter, None
-        self._alarm.drop(self)
-        return waiter
 
     def _until_close(self) -> bool:
         """Tell whether the body has no other end than the connection's."""
