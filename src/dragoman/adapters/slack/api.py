@@ -84,16 +84,20 @@ class Api:
 
     def call(self, method: str, arguments: dict[str, Any], *, repeatable: bool = False) -> Http:
         """Return a call with JSON arguments; empty ones are left out."""
-        return msgspec.structs.replace(_call(self.base, self.workspace, method, repeatable), json=_given(arguments))
+        given = _given(arguments)
+        return Http(url=self._url(method), auth=self.bot, lane=method, repeatable=repeatable, headers=JSON, json=given)
 
     def form(self, method: str, arguments: dict[str, Any]) -> Http:
         """Return a call of a method that takes a form only (the reading ones, and the ticket for an upload)."""
-        return Http(url=_url(self.base, method), auth=self.bot, lane=method, repeatable=True, form=_given(arguments))
+        return Http(url=self._url(method), auth=self.bot, lane=method, repeatable=True, form=_given(arguments))
 
     def open_connection(self) -> Http:
         """Return the call that asks for a socket's address, the only one with the app-level token."""
         method = "apps.connections.open"
-        return Http(url=_url(self.base, method), auth=APP, lane=method, repeatable=True, form={})
+        return Http(url=self._url(method), auth=APP, lane=method, repeatable=True, form={})
+
+    def _url(self, method: str) -> str:
+        return f"{self.base.rstrip('/')}/{method}"
 
     def owns(self, url: str, host: str) -> bool:
         """Tell whether an address is Slack's `host` by https, or lies where the API does."""
@@ -102,17 +106,6 @@ class Api:
         except ValueError:
             return False
         return (parts.scheme, parts.netloc) in {("https", host), (base.scheme, base.netloc)}
-
-
-@functools.lru_cache(256)
-def _call(base: str, workspace: str, method: str, repeatable: bool) -> Http:
-    """Return a call with JSON arguments, still without them: it is the same again and again."""
-    bot = Credential(name=BOT, workspace=workspace)
-    return Http(url=_url(base, method), auth=bot, lane=method, repeatable=repeatable, headers=JSON)
-
-
-def _url(base: str, method: str) -> str:
-    return f"{base.rstrip('/')}/{method}"
 
 
 def _given(arguments: dict[str, Any]) -> dict[str, Any]:
