@@ -97,15 +97,16 @@ class Connections:
         if self._alarm is None:
             self._alarm = Alarm(asyncio.get_running_loop())
         loop = self._alarm.loop
-        now = loop.time()
-        until, connected_by = now + seconds, now + min(CONNECT, seconds * 0.7)
+        began = now = loop.time()
         if not self._places.take():
-            await self._place(connected_by)
+            await self._place(began + _to_connect(seconds))
             now = loop.time()
         try:
-            connection = self._kept(plain.origin, now) or await self._connected(plain.origin, connected_by, self._alarm)
+            connection = self._kept(plain.origin, now) or await self._connected(
+                plain.origin, began + _to_connect(seconds), self._alarm
+            )
             try:
-                answer = await connection.ask(plain.content, until, bodiless=plain.method == "HEAD")
+                answer = await connection.ask(plain.content, began + seconds, bodiless=plain.method == "HEAD")
             except asyncio.CancelledError:
                 connection.abort()
                 raise
@@ -118,7 +119,7 @@ class Connections:
         finally:
             self._places.leave()
         try:
-            return await self.ask(plain, until - loop.time(), again=False)
+            return await self.ask(plain, began + seconds - loop.time(), again=False)
         except NoAnswer as silence:  # whatever came of the second, the first may have arrived
             raise NoAnswer(silence.reason, sent=True) from silence
 
@@ -193,6 +194,11 @@ class Connections:
         if self._trusted is None:
             self._trusted = await asyncio.to_thread(_trusted)
         return self._trusted
+
+
+def _to_connect(seconds: float) -> float:
+    """Return the part of a request's time in which it has to be connected."""
+    return min(CONNECT, seconds * 0.7)
 
 
 def _trusted() -> ssl.SSLContext:
