@@ -51,7 +51,7 @@ CONVERSATION: Final = frozenset(
 """Which error means what; one that is not listed concerns the message alone."""
 
 
-class Answer(msgspec.Struct):
+class Answer(msgspec.Struct, gc=False):
     """What a method answers; each fills in its own fields."""
 
     ok: bool
