@@ -6,6 +6,7 @@ Logs carry ids and reasons, never message text or secrets.
 import asyncio
 import atexit
 import datetime as dt
+import functools
 import json
 import logging
 import os
