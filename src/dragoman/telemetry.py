@@ -210,9 +210,7 @@ backup_failures = Counter(
     registry=REGISTRY,
 )
 log_lines_lost = prometheus_client.Counter(  # by any thread
-    "dragoman_log_lines_lost_total",
-    "Log lines that could not be written.",
-    registry=REGISTRY,
+    "dragoman_log_lines_lost_total", "Log lines that could not be written.", registry=REGISTRY
 )
 loop_lag = Gauge(
     "dragoman_loop_lag_seconds",
