@@ -6,7 +6,7 @@ Source: docs.slack.dev, "Events API", "message event", "reaction_added event", "
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
+from msgspec.structs import replace
 
 from dragoman import wire
 from dragoman.adapter import Ended, Receipt
@@ -58,8 +58,8 @@ def _callback(origin: Origin, envelope: AnyEnvelope) -> Receipt:
 def _surrounded(origin: Origin, envelope: Envelope) -> Origin:
     """Add the envelope's facts; it names our bot too, for an account that does not know it yet."""
     origin = origin.entered(envelope.team_id or "", _installation(envelope))
-    me = origin.me if origin.me.id else msgspec.structs.replace(origin.me, id=_bot(envelope))
-    return msgspec.structs.replace(
+    me = origin.me if origin.me.id else replace(origin.me, id=_bot(envelope))
+    return replace(
         origin,
         me=me,
         app_id=envelope.api_app_id or "",
@@ -104,8 +104,8 @@ def _account_event(origin: Origin, inner: bytes) -> Receipt:
 
 def _reported(origin: Origin, key: str, value: dict[str, Any], at: float) -> Event:
     """Make an event about the whole installation: it has no channel and no sender."""
-    scene = origin.scene(Place(channel=""), Sender(id=""))
-    return Event(key=key, kind="platform_event", wants_turn=False, value=value, at=at, **scene)
+    event = origin.event(key, Place(channel=""), Sender(id=""))
+    return replace(event, kind="platform_event", wants_turn=False, value=value, at=at)
 
 
 def _message(origin: Origin, event: MessageEvent) -> Receipt:
@@ -116,7 +116,7 @@ def _message(origin: Origin, event: MessageEvent) -> Receipt:
 def _mention(origin: Origin, event: MessageEvent) -> Receipt:
     """Read `app_mention`: the same happening as the channel's `message`, and a mention by definition."""
     said = _said(origin, event)
-    events = (msgspec.structs.replace(each, mentions_bot=True) for each in said.events)
+    events = (replace(each, mentions_bot=True) for each in said.events)
     return Receipt(events=tuple(events), ignored=said.ignored)
 
 
@@ -128,17 +128,8 @@ def _said(origin: Origin, event: MessageEvent) -> Receipt:
     if event.thread_ts and event.thread_ts != ts:
         value |= {"root_id": event.thread_ts, "reply_to_bot": _is_ours(origin, event.parent_user_id)}
     place = origin.place(channel, channel_type=event.channel_type, thread=event.thread_ts, ts=ts)
-    return brought(
-        Event(
-            key=origin.key(channel, ts),
-            kind="message",
-            message_id=ts,
-            value=value,
-            at=moment(ts),
-            **origin.scene(place, Sender(id=user)),
-            **origin.words(event),
-        )
-    )
+    said = origin.event(origin.key(channel, ts), place, Sender(id=user))
+    return brought(origin.worded(replace(said, message_id=ts, value=value, at=moment(ts)), event))
 
 
 def _edited(origin: Origin, event: MessageEvent) -> Receipt:
@@ -156,18 +147,15 @@ def _edited(origin: Origin, event: MessageEvent) -> Receipt:
     revision = (after.edited and after.edited.ts) or need(event.ts or event.event_ts)
     place = origin.place(need(event.channel), channel_type=event.channel_type, thread=after.thread_ts, ts=ts)
     sender = Sender(id=need(after.user or before.user))
-    return brought(
-        Event(
-            key=origin.key(event.channel, ts, revision),
-            kind="edit",
-            wants_turn=False,
-            message_id=ts,
-            value={"event_id": origin.event_id},
-            at=moment(revision),
-            **origin.scene(place, sender),
-            **origin.words(after),
-        )
+    edited = replace(
+        origin.event(origin.key(event.channel, ts, revision), place, sender),
+        kind="edit",
+        wants_turn=False,
+        message_id=ts,
+        value={"event_id": origin.event_id},
+        at=moment(revision),
     )
+    return brought(origin.worded(edited, after))
 
 
 def _deleted(origin: Origin, event: MessageEvent) -> Receipt:
@@ -177,14 +165,13 @@ def _deleted(origin: Origin, event: MessageEvent) -> Receipt:
     ts = need(event.deleted_ts or gone.ts)
     place = origin.place(need(event.channel), channel_type=event.channel_type, thread=gone.thread_ts, ts=ts)
     return brought(
-        Event(
-            key=origin.key(event.channel, ts),
+        replace(
+            origin.event(origin.key(event.channel, ts), place, Sender(id=gone.user or "")),
             kind="delete",
             wants_turn=False,
             message_id=ts,
             value={"event_id": origin.event_id},
             at=moment(need(event.ts or event.event_ts)),
-            **origin.scene(place, Sender(id=gone.user or "")),
         )
     )
 
@@ -198,9 +185,10 @@ def _reaction(origin: Origin, inner: bytes) -> Receipt:
         return ignored(f"kind:{event.type}.{event.item.type}")
     channel, ts, when = need(event.item.channel), need(event.item.ts), need(event.event_ts)
     emoji = event.reaction if event.type == "reaction_added" else ""
+    key = origin.key(channel, ts, event.user, event.reaction, when)
     return brought(
-        Event(
-            key=origin.key(channel, ts, event.user, event.reaction, when),
+        replace(
+            origin.event(key, origin.place(channel, ts=ts), Sender(id=event.user)),
             kind="reaction",
             wants_turn=False,
             message_id=ts,
@@ -210,7 +198,6 @@ def _reaction(origin: Origin, inner: bytes) -> Receipt:
                 "reply_to_bot": _is_ours(origin, event.item_user),
             },
             at=moment(when),
-            **origin.scene(origin.place(channel, ts=ts), Sender(id=event.user)),
         )
     )
 

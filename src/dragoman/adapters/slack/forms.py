@@ -62,8 +62,8 @@ def _commanded(origin: Origin, command: Command) -> Event:
     invocation = command.trigger_id or crypto.fingerprint(*msgspec.structs.astuple(command))
     place = Place(channel=command.channel_id, kind="direct" if command.channel_id.startswith("D") else "group")
     sender = Sender(id=command.user_id, name=command.user_name)
-    return Event(
-        key=origin.key(invocation),
+    return msgspec.structs.replace(
+        origin.event(origin.key(invocation), place, sender, _ticket(command.response_url, command.user_id)),
         kind="command",
         text=text,
         text_as_sent=command.text,
@@ -75,7 +75,6 @@ def _commanded(origin: Origin, command: Command) -> Event:
             "trigger_id": command.trigger_id,
         },
         at=milliseconds(origin.now),
-        **origin.scene(place, sender, _ticket(command.response_url, command.user_id)),
     )
 
 
@@ -160,8 +159,8 @@ def _acted(
     trigger = interaction.trigger_id or ""
     user = interaction.user
     sender = Sender(id=user.id, name=user.name or user.username or "")
-    return Event(
-        key=origin.key(trigger, *key),
+    return msgspec.structs.replace(
+        origin.event(origin.key(trigger, *key), place, sender, _ticket(interaction.response_url, user.id)),
         kind=kind,
         message_id=message_id,
         text=chosen if isinstance(chosen, str) else "",
@@ -172,7 +171,6 @@ def _acted(
             "response_url": interaction.response_url or "",
         },
         at=at,
-        **origin.scene(place, sender, _ticket(interaction.response_url, user.id)),
     )
 
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any, Final
 
-import msgspec
+from msgspec.structs import replace
 
 from dragoman.adapter import Adapter, Me, Receipt
 from dragoman.adapters.slack import mrkdwn
@@ -46,10 +46,10 @@ class Origin(Value):
     def entered(self, workspace: str, installation: str = "") -> "Origin":
         """Stand in a workspace: as the bot that we are by its installation, or by that of its organisation."""
         if self.adapter.oauth() is None:
-            return msgspec.structs.replace(self, workspace=workspace)
+            return replace(self, workspace=workspace)
         installation = installation or workspace
         me = self.bots.get(installation, self.me)
-        return msgspec.structs.replace(self, workspace=workspace, installation=installation, me=me)
+        return replace(self, workspace=workspace, installation=installation, me=me)
 
     def outsider(self, content: Content) -> str:
         """Say why its author does not count: `self`, `bot`, or nothing for a person.
@@ -72,37 +72,37 @@ class Origin(Value):
         replied = thread if thread and thread != ts else ""
         return Place(channel=channel, thread=replied or (ts if opens else ""), kind="direct" if direct else "group")
 
-    def scene(self, place: Place, sender: Sender, ticket: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return where and by whom something was done, as facts of an event; `ticket` is the address's."""
+    def event(self, key: str, place: Place, sender: Sender, ticket: dict[str, Any] | None = None) -> Event:
+        """Begin an event: where and by whom something was done, and its name; `ticket` is the address's."""
         adapter, workspace, channel, thread = self.adapter, self.workspace, place.channel, place.thread
         ticket = ticket or {}
         if self.installation != workspace and self.installation:
             ticket = {**ticket, INSTALLATION: self.installation}
-        return {
-            "account": adapter.account,
-            "platform": adapter.platform,
-            "conversation": adapter.place(channel, workspace=workspace, thread=thread, sender=sender.id),
-            "address": Address(
-                account=adapter.account, workspace=workspace, channel=channel, thread=thread, ticket=ticket
-            ),
-            "sender": sender,
-            "chat_kind": place.kind,
-        }
+        account = adapter.account
+        return Event(
+            key=key,
+            account=account,
+            platform=adapter.platform,
+            conversation=adapter.place(channel, workspace=workspace, thread=thread, sender=sender.id),
+            address=Address(account=account, workspace=workspace, channel=channel, thread=thread, ticket=ticket),
+            sender=sender,
+            chat_kind=place.kind,
+        )
 
     def key(self, *parts: str) -> str:
         """Name a happening of this workspace."""
         return "/".join((self.workspace, *parts))
 
-    def words(self, content: Content) -> dict[str, Any]:
-        """Return what a message says, as those facts of an event that there are."""
-        text = mrkdwn.written(content.text, content.blocks)
-        facts: dict[str, Any] = {"text": mrkdwn.clean(text, self.me.id), "text_as_sent": text}
-        if mentions := mrkdwn.mentions(text, self.me.id):
-            facts |= {"mentions": mentions, "mentions_bot": any(mention.is_bot for mention in mentions)}
+    def worded(self, event: Event, content: Content) -> Event:
+        """Add to an event what a message says."""
+        bot, text = self.me.id, mrkdwn.written(content.text, content.blocks)
+        event = replace(event, text=mrkdwn.clean(text, bot), text_as_sent=text)
+        if mentions := mrkdwn.mentions(text, bot):
+            event = replace(event, mentions=mentions, mentions_bot=any(mention.is_bot for mention in mentions))
         if content.files:
             kept = [file for file in content.files if file.mode not in WITHOUT_BYTES]
-            facts["attachments"] = tuple(attachment(file, self.installation) for file in kept)
-        return facts
+            event = replace(event, attachments=tuple(attachment(file, self.installation) for file in kept))
+        return event
 
 
 def attachment(file: File, installation: str = "") -> Attachment:
