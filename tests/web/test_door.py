@@ -519,6 +519,9 @@ class Reader:
     def leaving(self) -> asyncio.Future[None]:
         return asyncio.get_running_loop().create_future()
 
+    def ready(self) -> bool:
+        return not self._gone
+
     async def writable(self) -> None:
         if self._gone:
             raise hooks.Disconnected
@@ -526,6 +529,9 @@ class Reader:
     def write(self, response: Response) -> bool:
         assert response.status == 200
         return False
+
+    def end(self) -> None:
+        pass
 
 
 async def asked(site: "Site", reader: Reader) -> None:

@@ -37,10 +37,15 @@ class Account:
         count = min(max(1, round(self.sends_per_second)), MOST_SLOTS)
         return (Rate(per="account", count=count, seconds=count / self.sends_per_second),)
 
-    @property
+    @functools.cached_property
     def platform(self) -> str:
         """The platform's name, for metrics."""
         return self.adapter.platform
+
+    @functools.cached_property
+    def hooked(self) -> bool:
+        """Whether it receives by its hook."""
+        return self.adapter.mode() == "webhook"
 
 
 NOBODY: Final = Me()

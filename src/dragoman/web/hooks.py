@@ -32,12 +32,20 @@ class Caller(Protocol):
         """Return what is done when the caller goes away without its answer."""
         ...
 
+    def ready(self) -> bool:
+        """Tell whether an answer can be written now: there is no need to wait."""
+        ...
+
     async def writable(self) -> None:
         """Wait until an answer can be written; raises `Disconnected` when nobody would get it."""
         ...
 
     def write(self, response: Response) -> bool:
         """Write the answer; tells whether the connection was open until then."""
+        ...
+
+    def end(self) -> None:
+        """Take note that nothing more is done for it: one that has no answer by now gets `unfinished`."""
         ...
 
 
@@ -54,7 +62,7 @@ def admit(context: Context, name: str, method: str, length: str) -> Account | Re
     `length`: the body's, as the request declares it.
     """
     account = context.accounts.get(name)
-    if account is None or account.adapter.mode() != "webhook":
+    if account is None or not account.hooked:
         telemetry.refusals.labels("", "unknown_account").inc()
         return problem(404, "unknown account", "no account of that name takes webhooks")
     if method not in METHODS:
@@ -94,20 +102,27 @@ async def refuse(caller: Caller, refusal: Response) -> None:
     """Answer a request that is not served."""
     try:
         await caller.writable()
+        caller.write(refusal)
     except Disconnected:
         return
-    caller.write(refusal)
+    finally:
+        caller.end()
 
 
 async def hook(context: Context, account: Account, request: Http, caller: Caller) -> None:
     """Serve one webhook: hand it to the line, write the answer, settle what it carried."""
     try:
         answer = await _answer(context, account, request, caller)
-        await _give(context, account, answer, caller)
+        if answer.deliveries or not caller.ready():
+            await _give(context, account, answer, caller)
+        else:
+            caller.write(answer.response)
     except Disconnected:
         log.info("caller.left", account=account.name)
     except Exception as error:  # noqa: BLE001 - the outer loop: what went out could not be settled
         log.error("hook.failed", account=account.name, error=telemetry.where(error))
+    finally:
+        caller.end()
 
 
 async def _answer(context: Context, account: Account, request: Http, caller: Caller) -> Answer:

@@ -290,20 +290,13 @@ class HookProtocol(BoundedProtocol):
 
     def _start(self, visit: Visit) -> None:
         self._close()
-        task = self.loop.create_task(self._serve(visit))
+        if visit.refusal is not None or visit.account is None:
+            served = hooks.refuse(visit, visit.refusal or hooks.unfinished())
+        else:
+            served = hooks.hook(self._context, visit.account, visit.request(), visit)
+        task = self.loop.create_task(served)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
-
-    async def _serve(self, visit: Visit) -> None:
-        try:
-            if visit.refusal is not None or visit.account is None:
-                await hooks.refuse(visit, visit.refusal or hooks.unfinished())
-            else:
-                await hooks.hook(self._context, visit.account, visit.request(), visit)
-        finally:
-            if not (visit.response_complete or visit.disconnected or self.transport.is_closing()):
-                visit.keep_alive = False
-                visit.write(hooks.unfinished())
 
     def _refuse(self, visit: Visit, refusal: Response) -> None:
         visit.refusal = refusal

@@ -10,7 +10,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, HttpToolsProtocol
 
 from dragoman.flow.account import Account
-from dragoman.web.hooks import Disconnected
+from dragoman.web.hooks import Disconnected, unfinished
 from dragoman.wire import MAX_BODY, Http, Response
 
 CLOSE: Final = b"connection: close\r\n"
@@ -92,6 +92,11 @@ class Visit:
             self._leaving.set_result(None)
         return self._leaving
 
+    def ready(self) -> bool:
+        """Tell whether an answer can be written now: the caller is there, and has read enough."""
+        door = self._door
+        return not (self.disconnected or door.flow.write_paused or door.transport.is_closing())
+
     async def writable(self) -> None:
         """Wait until the caller has read enough of what was written before; raises `Disconnected` when it is gone."""
         flow: FlowControl = self._door.flow
@@ -114,6 +119,12 @@ class Visit:
             transport.close()
         self._door.on_response_complete()
         return was_open
+
+    def end(self) -> None:
+        """Take note that nothing more is done: who is still there without an answer is told to come back."""
+        if not (self.response_complete or self.disconnected or self._door.transport.is_closing()):
+            self.keep_alive = False
+            self.write(unfinished())
 
     def _bytes(self, response: Response) -> bytes:
         lines = header_lines(tuple(response.headers.items())) if response.headers else b""
