@@ -51,21 +51,16 @@ class Account:
 NOBODY: Final = Me()
 
 
-class Nonces:
-    """Random texts, each given once; the system is asked for many at a time, because that is what costs."""
+DIGITS: Final = 32
+"""Hexadecimal digits of a nonce."""
+MANY: Final = 128
 
-    DIGITS: Final = 32
-    MANY: Final = 128
 
-    def __init__(self) -> None:
-        self._left: list[str] = []
-
-    def __call__(self) -> str:
-        """Return the next one."""
-        if not self._left:
-            digits = secrets.token_hex(self.DIGITS // 2 * self.MANY)
-            self._left = [digits[at : at + self.DIGITS] for at in range(0, len(digits), self.DIGITS)]
-        return self._left.pop()
+def nonces() -> Iterator[str]:
+    """Give random texts, each once; the system is asked for many at a time, because that is what costs."""
+    while True:
+        digits = secrets.token_hex(DIGITS // 2 * MANY)
+        yield from [digits[at : at + DIGITS] for at in range(0, len(digits), DIGITS)]
 
 
 INSIDE: Final = "-"
@@ -82,7 +77,7 @@ class Accounts:
         self._me: dict[str, Me] = {}
         self._workspaces: dict[str, dict[str, Me]] = {}
         self._clock = clock
-        self._nonces = Nonces()
+        self._nonces = nonces()
 
     def __iter__(self) -> Iterator[Account]:
         return iter(list(self._accounts.values()))
@@ -102,9 +97,9 @@ class Accounts:
 
     def known(self, account: Account, cursor: str = "") -> Known:
         """Return what an adapter may know now."""
-        me = self._me.get(account.name, NOBODY)
-        workspaces = self._workspaces.get(account.name) or {}
-        return Known(now=self._clock(), me=me, workspaces=workspaces, cursor=cursor, nonce=self._nonces())
+        name = account.name
+        me, workspaces = self._me.get(name, NOBODY), self._workspaces.get(name) or {}
+        return Known(now=self._clock(), me=me, workspaces=workspaces, cursor=cursor, nonce=next(self._nonces))
 
     def installed(self, account: str, workspaces: Mapping[str, Me]) -> None:
         """Take over which bot an account is in the workspaces that installed it."""

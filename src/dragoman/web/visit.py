@@ -132,10 +132,11 @@ class Visit:
             self.keep_alive = False
         elif not self.keep_alive:
             lines += CLOSE
-        common = [b"%s: %s\r\n" % header for header in self._door.server_state.default_headers]
-        length = b"content-length: %d\r\n\r\n" % len(response.body)
+        head = STATUS_LINE[response.status]
+        for header in self._door.server_state.default_headers:
+            head += b"%s: %s\r\n" % header
         body = response.body if self._method != "HEAD" else b""
-        return b"".join((STATUS_LINE[response.status], *common, lines, length, body))
+        return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, lines, len(response.body), body)
 
 
 def _hung_up(transport: asyncio.Transport) -> bool:
