@@ -424,17 +424,18 @@ class Adapter(abc.ABC):
         """Write the conversation's name: `account/[workspace/]channel[/thread]`, by the account's unit."""
         unit = self.conversation or self.unit
         last = thread if unit == "thread" else sender if unit == "sender" else ""
-        parts = (self.account, workspace, channel, last)
-        return "/".join([_kept(part) if len(part) <= SHORT else _quoted(part) for part in parts if part])
+        name = _kept if len(workspace) + len(channel) + len(last) <= SHORT else _joined
+        where = name(self.account, workspace, channel)
+        return f"{where}/{name(last)}" if last else where
 
 
-def _quoted(part: str) -> str:
-    return quote(part, safe=":@+-=")
+def _joined(*parts: str) -> str:
+    return "/".join([quote(part, safe=":@+-=") for part in parts if part])
 
 
-_kept: Final = functools.lru_cache(maxsize=4096)(_quoted)
-SHORT: Final = 100
-"""Characters of a part that is kept quoted: a caller of our own may name a conversation by a megabyte."""
+_kept: Final = functools.lru_cache(maxsize=4096)(_joined)
+SHORT: Final = 200
+"""Characters of a name that is kept quoted: a caller of our own may name a conversation by a megabyte."""
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
