@@ -111,30 +111,24 @@ async def refuse(caller: Caller, refusal: Response) -> None:
 
 async def hook(context: Context, account: Account, request: Http, caller: Caller) -> None:
     """Serve one webhook: hand it to the line, write the answer, settle what it carried."""
+    answer = None
     try:
-        answer = await _answer(context, account, request, caller)
+        if account.adapter.replies_in_response:
+            answer = await _held(context, account, request, caller)
+        else:
+            answer = await receive(context, account, request)
         if answer.deliveries or not caller.ready():
             await _give(context, account, answer, caller)
         else:
             caller.write(answer.response)
     except Disconnected:
         log.info("caller.left", account=account.name)
-    except Exception as error:  # noqa: BLE001 - the outer loop: what went out could not be settled
-        log.error("hook.failed", account=account.name, error=telemetry.where(error))
-    finally:
-        caller.end()
-
-
-async def _answer(context: Context, account: Account, request: Http, caller: Caller) -> Answer:
-    try:
-        if account.adapter.replies_in_response:
-            return await _held(context, account, request, caller)
-        return await receive(context, account, request)
-    except Disconnected:
-        raise
     except Exception as error:  # noqa: BLE001 - the outer loop: our bug is a 503, which makes a platform come back
         log.error("hook.failed", account=account.name, error=telemetry.where(error))
-        return Answer(response=unavailable(account, telemetry.where(error)))
+        if answer is None:
+            await refuse(caller, unavailable(account, telemetry.where(error)))
+    finally:
+        caller.end()
 
 
 async def _held(context: Context, account: Account, request: Http, caller: Caller) -> Answer:
