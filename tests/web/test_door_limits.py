@@ -150,32 +150,6 @@ async def test_the_server_waits_for_the_hooks_that_are_under_way_and_for_no_othe
     assert [answer.status for answer in answers] == [200, 404, 200]
 
 
-def workers() -> set[asyncio.Task[object]]:
-    """Return the tasks that serve hooks, or wait for more of them."""
-    return {task for task in asyncio.all_tasks() if "HookProtocol._serve" in repr(task)}
-
-
-async def test_one_task_serves_the_hooks_of_a_connection_and_another_one_when_that_is_cancelled(start: "Start") -> None:
-    async with start(ACCOUNTS, plugin=GATED) as site:
-        async with connected(site) as wire:
-            serving, answers = [], []
-            for _ in range(3):
-                await wire.send(bare("/hooks/nobody"))
-                answers.append(await wire.answer())
-                serving.append(workers())
-            [worker] = serving[0]
-            worker.cancel()
-            await wire.send(message("a"))
-            last, other = await wire.answer(), workers()
-        await site.until(lambda: asyncio.sleep(0, not workers()))
-
-    assert [answer.status for answer in answers] == [404] * 3
-    assert serving == [{worker}] * 3
-    assert last.reply == "said a"
-    assert len(other) == 1
-    assert other != {worker}
-
-
 @pytest.mark.usefixtures("uncollected")
 async def test_of_a_hook_that_is_cancelled_before_it_begins_nothing_is_left(start: "Start") -> None:
     async with start(ACCOUNTS, plugin=GATED) as site:

@@ -209,10 +209,6 @@ class HookProtocol(BoundedProtocol):
         self._open: Visit | None = None
         """Whose turn it is, while its body has not come."""
         self._slow: asyncio.TimerHandle | None = None
-        self._worker: asyncio.Task[None] | None = None
-        """Who serves the visit whose turn it is, and waits for the next."""
-        self._next: asyncio.Future[Visit | None] | None = None
-        """What the worker waits for, while it waits: the next visit, or None when there will be none."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the visit that is served, if one is."""
@@ -294,32 +290,13 @@ class HookProtocol(BoundedProtocol):
 
     def _start(self, visit: Visit) -> None:
         self._close()
-        worker = self._worker if self._hand_over(visit) else None
-        if worker is None:
-            worker = self._worker = self.loop.create_task(self._serve(visit))
-            worker.add_done_callback(self.tasks.discard)
-        self.tasks.add(worker)
-
-    async def _serve(self, visit: Visit | None) -> None:
-        """Serve a visit, and then those that begin when it is over: a task for each would cost a microsecond more."""
-        while visit is not None:
-            if visit.refusal is not None or visit.account is None:
-                await hooks.refuse(visit, visit.refusal or hooks.unfinished())
-            else:
-                await hooks.hook(self._context, visit.account, visit.request(), visit)
-            if visit is not self._turn or self._worker is None:
-                return  # the next one's turn has come meanwhile, or the connection is lost
-            self.tasks.discard(self._worker)
-            self._next = self.loop.create_future()
-            visit = await self._next
-
-    def _hand_over(self, visit: Visit | None) -> bool:
-        """Give the worker what it waits for; tells whether it did wait."""
-        waiting, self._next = self._next, None
-        if waiting is None or waiting.done():
-            return False
-        waiting.set_result(visit)
-        return True
+        if visit.refusal is not None or visit.account is None:
+            served = hooks.refuse(visit, visit.refusal or hooks.unfinished())
+        else:
+            served = hooks.hook(self._context, visit.account, visit.request(), visit)
+        task = self.loop.create_task(served)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def _refuse(self, visit: Visit, refusal: Response) -> None:
         visit.refusal = refusal
@@ -342,8 +319,7 @@ class HookProtocol(BoundedProtocol):
 
     def _let_go(self) -> None:
         super()._let_go()
-        self._reading = self._turn = self._worker = None
-        self._hand_over(None)
+        self._reading = self._turn = None
 
     def _close(self) -> None:
         self._open = None
