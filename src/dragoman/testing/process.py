@@ -74,7 +74,10 @@ class Service:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, *, crash: str = "") -> None:
-        """Start and wait until it is ready; `crash` is `point:count`. Raises `RuntimeError` with its last words."""
+        """Start and wait until it is ready; raises `RuntimeError` with its last words.
+
+        `crash` is `point:count`: one that has died there by then has started, too.
+        """
         environ = {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
         if crash:
             environ["DRAGOMAN_CRASH"] = crash
@@ -82,7 +85,11 @@ class Service:
             self._process = await asyncio.create_subprocess_exec(
                 *self.command(), stdout=log, stderr=log, env=environ, cwd=self.folder
             )
-        await self._until_ready()
+        try:
+            await self._until_ready()
+        except RuntimeError:
+            if not crash or self._process.returncode != -signal.SIGKILL:
+                raise
 
     def command(self) -> list[str]:
         """Return the command line, the same at every start."""
