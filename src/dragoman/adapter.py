@@ -426,7 +426,9 @@ class Adapter(abc.ABC):
         last = thread if unit == "thread" else sender if unit == "sender" else ""
         name = _kept if len(workspace) + len(channel) + len(last) <= SHORT else _joined
         where = name(self.account, workspace, channel)
-        return f"{where}/{name(last)}" if last else where
+        if not last:
+            return where
+        return f"{where}/{name(last)}" if where else name(last)
 
 
 def _joined(*parts: str) -> str:
