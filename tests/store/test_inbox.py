@@ -334,3 +334,17 @@ async def test_one_that_comes_again_beside_a_new_one_does_not_count_the_new_one_
     assert trace is not None
     assert trace.duplicates == 0
     assert (await line.store.reader.depths()).inbox == 2
+
+
+async def test_a_key_of_any_length_is_kept_once_and_stops_nobody(line: "Line") -> None:
+    long = "a" * 64_000 + "b" * 64_000  # a caller may name a happening so
+    async with asyncio.timeout(5):
+        first, other = await line.accept("c1", long), await line.accept("c1", long + "c")
+        again = await line.accept("c1", long)
+
+    assert (again.id, again.duplicate, other.duplicate) == (first.id, True, False)
+    trace = await line.store.reader.trace(long)
+    assert trace is not None
+    assert trace.id == f"e{first.id}"
+    assert len(trace.key) <= 600
+    assert (await line.claim()).events[0].event.key == long

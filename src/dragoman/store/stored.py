@@ -39,6 +39,15 @@ def encode(value: Any) -> str:
     return _encode(value).decode()
 
 
+LONGEST: Final = 600
+"""Characters of a name: an index entry of PostgreSQL holds some 2,700 bytes, and SQLite looks for a key's last part."""
+
+
+def shortened(name: str) -> str:
+    """Return a name as a store keeps it: a very long one by its beginning and its fingerprint."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 40]}\u2026{crypto.fingerprint(name)}"
+
+
 def turn_id(event: Event) -> str:
     """Name the turn of an event: the same in every replay, whichever database it is in."""
     return _turn_id(event.account, event.kind, event.key)

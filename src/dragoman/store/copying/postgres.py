@@ -13,9 +13,10 @@ from dragoman.errors import ConfigError, StoreError, StoreLocked
 from dragoman.store.copying.place import SAME, Mark, Outdated, Place
 from dragoman.store.copying.tables import LANE, OUTBOX, TABLES, Row, Table, plain, shipped
 from dragoman.store.postgres import opening
-from dragoman.store.postgres.inbox import LONGEST, short
+from dragoman.store.postgres.inbox import short
 from dragoman.store.postgres.pool import CONNECT, Pool, refused, session_settings, told
 from dragoman.store.postgres.upkeep import ALIVE
+from dragoman.store.stored import LONGEST
 
 PREFETCH: Final = 500
 """Rows that the server sends at once."""

@@ -6,14 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
-from dragoman import crypto
 from dragoman.adapter import Receipt
 from dragoman.errors import LostLease
 from dragoman.model import Event
 from dragoman.store.base import SEND_LEASE, Accepted, Claim, Handled, Outgoing, Surplus, Times
 from dragoman.store.postgres import schedule
 from dragoman.store.postgres.pool import Collision, Pool, Session, columns
-from dragoman.store.stored import REDRIVEN, crowded, encode, obstacle, read_event, read_state
+from dragoman.store.stored import REDRIVEN, crowded, encode, obstacle, read_event, read_state, shortened
 
 Name = tuple[str, str, str]
 """What names a happening: account, kind, key."""
@@ -26,8 +25,6 @@ SUSPECT: Final = 2
 ERRORS: Final = 5
 FAR: Final = 1000
 """Numbers between where a conversation's head is looked for and where it is, from which on the row is brought up."""
-LONGEST: Final = 600
-"""Characters of a name; an index entry holds some 2,700 bytes."""
 LOOKS: Final = 5
 """Times that conversations are looked for before their rows are given up as deleted under us."""
 
@@ -49,8 +46,7 @@ def plain(text: str) -> str:
 
 def short(text: str) -> str:
     """Return a name as an index of PostgreSQL can hold it: a very long one by its beginning and its fingerprint."""
-    text = plain(text)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 40]}\u2026{crypto.fingerprint(text)}"
+    return shortened(plain(text))
 
 
 async def accept(pool: Pool, arrivals: Sequence[Arrival], most: int) -> list[tuple[Accepted, ...]]:

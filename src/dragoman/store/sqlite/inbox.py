@@ -12,7 +12,7 @@ from dragoman.store.base import Accepted, Claim, Handled, Stored, Surplus, Times
 from dragoman.store.sqlite import damaged, outbox, schedule
 from dragoman.store.sqlite.desk import Desk
 from dragoman.store.sqlite.statements import Connection, one, readable_rows, run, write
-from dragoman.store.stored import crowded, encode, obstacle, read_event, read_state
+from dragoman.store.stored import crowded, encode, obstacle, read_event, read_state, shortened
 
 LEASE: Final = 30.0
 """Seconds that a claim holds without being renewed."""
@@ -54,11 +54,11 @@ def accept_event(
     connection: Connection, event: Event, receipt: int, times: Times, bound: Bound, desk: Desk[Claim], now: float
 ) -> Accepted:
     """Store one event, once; its conversation is claimed at once if it rests and somebody stands at the desk."""
-    body = encode(event)
+    body, key = encode(event), shortened(event.key)
     row = {
         "account": event.account,
         "kind": event.kind,
-        "key": event.key,
+        "key": key,
         "conversation": event.conversation,
         "receipt": receipt,
         "event": body,
@@ -70,7 +70,7 @@ def accept_event(
     }
     write(connection, "add_event", row)
     if not connection.changes():
-        known = one(connection, "note_duplicate", account=event.account, kind=event.kind, key=event.key)
+        known = one(connection, "note_duplicate", account=event.account, kind=event.kind, key=key)
         return Accepted(id=known, duplicate=True)
     number = connection.last_insert_rowid()
     if not event.wants_turn:

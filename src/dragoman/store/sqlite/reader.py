@@ -10,7 +10,7 @@ from dragoman.model import Line
 from dragoman.store.base import Depths, ParkedRow, Trace
 from dragoman.store.sqlite.opening import read_only
 from dragoman.store.sqlite.statements import Connection, one, rows
-from dragoman.store.stored import encode, lines, number_of, read_state, trace
+from dragoman.store.stored import encode, lines, number_of, read_state, shortened, trace
 from dragoman.store.told import Followed, read_told
 
 Q = ParamSpec("Q")
@@ -115,7 +115,8 @@ def _history(connection: Connection, conversation: str, limit: int, before: int)
 
 def _trace(connection: Connection, name: str) -> Trace | None:
     number = number_of(name, "e") or one(connection, "find_by_delivery", id=number_of(name, "d"))
-    number = number or one(connection, "find_by_key", key=name) or one(connection, "find_by_message", key=name)
+    number = number or one(connection, "find_by_key", key=shortened(name))
+    number = number or one(connection, "find_by_message", key=name)
     row = one(connection, "find_event", id=number or 0)
     return None if row is None else trace(row, rows(connection, "deliveries_of", inbox=number))
 
