@@ -95,6 +95,32 @@ async def test_a_claim_that_could_not_be_given_back_is_given_back_by_the_next_lo
     assert (again.conversation, again.attempt) == ("c1", 1)
 
 
+async def test_a_claim_that_is_lost_while_others_are_given_back_is_given_back_next(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = place.line
+    await line.accept("c1")
+    claim = await line.claim()
+    store = line.store
+    assert isinstance(store, PostgresStore)
+    rows = store._pool.rows
+
+    async def lost_meanwhile(statement: str, **given: Any) -> Any:
+        if statement == "release":
+            raise StoreAway("cut")
+        found = await rows(statement, **given)
+        if statement == "release_orphans" and store._claims:
+            with pytest.raises(StoreAway):
+                await store.release(claim)
+        return found
+
+    monkeypatch.setattr(store._pool, "rows", lost_meanwhile)
+    store._lost_claims = True
+    assert not await store.claim(10)
+
+    assert (await line.claim()).attempt == 1
+
+
 @pytest.mark.parametrize("way", ["release", "retry", "renew", "late retry"])
 async def test_a_claim_that_nobody_works_on_any_more_is_not_kept(place: Place, proxy: Proxy, way: str) -> None:
     line = await place.behind(proxy)

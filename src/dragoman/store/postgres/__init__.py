@@ -236,9 +236,13 @@ class PostgresStore:
     async def _find_claims(self) -> None:
         """After an answer was lost or not waited for: give back what was claimed for us, and nobody here works on."""
         if self._lost_claims:
+            self._lost_claims = False  # first: one that is lost meanwhile is looked for the next time
             names, fences = list(self._claims), list(self._claims.values())
-            await self._pool.rows("release_orphans", owner=self.owner, conversations=names, fences=fences)
-            self._lost_claims = False
+            try:
+                await self._pool.rows("release_orphans", owner=self.owner, conversations=names, fences=fences)
+            except (StoreAway, asyncio.CancelledError):
+                self._lost_claims = True
+                raise
 
     async def renew(self, claim: Claim) -> bool:
         """Prolong a claim; False when it is no longer ours."""
