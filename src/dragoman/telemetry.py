@@ -57,10 +57,7 @@ class _Sum:
 
 
 class Counter(_Labelled, prometheus_client.Counter):
-    """Counts happenings.
-
-    Only the event loop's thread may count; the library's own is for what others count, too.
-    """
+    """Counts happenings, in the event loop's thread only; the library's own is for what others count, too."""
 
     def _metric_init(self) -> None:
         super()._metric_init()

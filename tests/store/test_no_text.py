@@ -52,20 +52,8 @@ async def test_an_event_that_is_no_text_any_more_is_parked_and_stops_nobody(line
     assert await line.store.reader.status(damaged.id) == "parked"
 
 
-@pytest.mark.parametrize("column", ["action", "address", "ids"])
+@pytest.mark.parametrize("column", ["action", "address", "ids", "key", "conversation", "class"])
 async def test_a_delivery_that_is_no_text_any_more_is_parked_and_the_next_leaves(line: "Line", column: str) -> None:
-    await line.answer("c1", "damaged", "next")
-    await line.answer("c2", "another's")
-    await line.database.change(f"UPDATE outbox SET {column} = {NO_TEXT} WHERE id = 1")  # noqa: S608 - of ours
-
-    assert await line.taken() == ["another's"]
-    assert await line.taken() == ["next"]
-    (parked,) = await line.store.reader.parked(10)
-    assert (parked.id, parked.reason) == ("d1", "this release cannot read it")
-
-
-@pytest.mark.parametrize("column", ["key", "conversation", "class"])
-async def test_a_delivery_that_cannot_be_told_any_more_is_parked_and_the_next_leaves(line: "Line", column: str) -> None:
     await line.answer("c1", "damaged", "next")
     await line.answer("c2", "another's")
     await line.database.change(f"UPDATE outbox SET {column} = {NO_TEXT} WHERE id = 1")  # noqa: S608 - of ours

@@ -350,7 +350,7 @@ def _handled(stored: Stored, turn: Turn, account: Account, handler: str, began: 
         routed_at=began,
         responded_at=ended,
     )
-    kept = [effect for effect in turn.effects if not isinstance(effect, Say) and isinstance(effect, KEPT)]
+    kept = [effect for effect in turn.effects if isinstance(effect, KEPT)]
     return _keeping(handled, turn, kept) if kept else handled
 
 

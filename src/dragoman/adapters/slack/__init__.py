@@ -120,10 +120,7 @@ class Slack(Adapter):
         if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
             raise Forged("the timestamp is not a number")
         signed = b"v0:%b:%b" % (timestamp.encode(), request.body)
-        genuine = False
-        for key in self._keys:  # all of them, whichever it is
-            genuine |= crypto.same(signature, "v0=" + crypto.hmac_sha256_hex(key, signed))
-        if not genuine:
+        if not crypto.same_as_any(signature, [f"v0={crypto.hmac_sha256_hex(key, signed)}" for key in self._keys]):
             raise Forged("the signature is wrong")
         signed_at = int(timestamp)
         if abs(known.now - signed_at) > MAX_SKEW:

@@ -33,7 +33,7 @@ class Followed:
     """The log of one file, in the hands of whoever has the writing connection."""
 
     def __init__(self, connection: Connection, database: Path, mark: Mark | None) -> None:
-        """Begin to follow, before anything is written; `mark` tells up to where it was read before."""
+        """Begin to follow, before anything but the schema is written; `mark` tells up to where it was read before."""
         self.path = database
         self._log = database.with_name(database.name + "-wal")
         self._connection = connection
