@@ -96,6 +96,17 @@ async def test_what_is_handed_back_may_be_fetched_by_another_request(line: "Line
     assert len(await line.store.replies(event)) == 1
 
 
+async def test_who_reads_replies_is_told_which_are_not_settled_yet(line: "Line") -> None:
+    event = await line.answer("c1", "one", "two", hold=30.0)
+
+    assert [reply.until > 0 for reply in await line.store.replies(event)] == [True, True]
+    first, second = await line.store.reply(event)
+    assert [reply.until > 0 for reply in await line.store.replies(event)] == [True, True]
+    await line.store.settle(first, Settled())
+    await line.store.hand_back([second])
+    assert [reply.until > 0 for reply in await line.store.replies(event)] == [False, True]
+
+
 async def test_replies_that_were_handed_back_leave_in_order_and_one_at_a_time(line: "Line") -> None:
     event = await line.answer("c1", "one", "two", hold=30.0)
     await line.store.hand_back(await line.store.reply(event))

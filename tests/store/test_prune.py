@@ -67,7 +67,7 @@ async def test_an_event_with_an_open_reply_is_never_pruned(line: "Line") -> None
     await prune(line)
 
     assert await line.store.reader.status(event) == "done"
-    assert len(await line.store.replies(event)) == 1
+    assert len(await line.store.replies(event)) == 2
     assert await line.taken() == ["two"]
 
 

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from dragoman import telemetry
+from dragoman.model import Delivery
 from dragoman.web import hooks, protocol
 from dragoman.web.visit import header_lines
 from dragoman.wire import Http, Response
@@ -485,6 +486,36 @@ async def test_the_reply_of_a_caller_that_left_is_given_to_the_one_that_asks_aga
     assert again.reply == "said hold"
     assert site.turns()[0] == "hold"
     assert site.turns().count("hold") == 1
+
+
+async def test_a_reply_that_another_request_gives_back_between_two_looks_is_given(
+    site: "Site", wire: Wire, logs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = site.house.context.store
+    read = store.replies
+    await wire.send(message("hold"))
+    await until_held(site)
+    wire.leave()
+
+    async def noticed() -> bool:
+        return "caller.left" in logs.getvalue()
+
+    await site.until(noticed)
+    site.open_gate()
+    taken = await site.until(lambda: store.reply(1))
+
+    async def given_back_first(event: int) -> Sequence[Delivery]:
+        if taken[0].id not in given_back:
+            await store.hand_back(taken)
+            given_back.add(taken[0].id)
+        return await read(event)
+
+    given_back: set[int] = set()
+    monkeypatch.setattr(type(store), "replies", staticmethod(given_back_first))
+    async with connected(site) as other:
+        await other.send(message("hold"))
+
+        assert (await other.answer()).reply == "said hold"
 
 
 async def test_what_a_caller_sent_that_did_not_wait_for_the_answer_is_taken(site: "Site", wire: Wire) -> None:

@@ -249,8 +249,8 @@ async def _replies(context: Context, event: int, deadline: float) -> tuple[Seque
     """Take the replies that nobody was given yet; returns them, and what the answer consists of.
 
     While they are under way elsewhere, nobody knows whether they arrive: they are waited for. To answer nevertheless
-    would give them twice, should they be sent again. When the time is up, or the service stops, raises `StoreAway`: the
-    caller asks again.
+    would give them twice, should they be sent again. Another request may give them back between the two looks. When the
+    time is up, or the service stops, raises `StoreAway`: the caller asks again.
     """
     while not (fresh := await context.store.reply(event)):
         given = await context.store.replies(event)

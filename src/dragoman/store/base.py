@@ -287,7 +287,7 @@ class Store(Protocol):
         """Take the replies to an event that are not sent yet, for the response of the request that waits for them."""
 
     async def replies(self, event: int) -> Sequence[Delivery]:
-        """Read the replies to an event that were sent, are being sent (they have an `until`), or were parked since."""
+        """Read the replies to an event that were sent or parked, or are not settled yet (these have an `until`)."""
 
     async def hand_back(self, deliveries: Sequence[Delivery]) -> None:
         """Return taken deliveries whose sending did not begin, for the later path."""

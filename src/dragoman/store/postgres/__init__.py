@@ -393,7 +393,7 @@ class PostgresStore:
         return await self._sends.reply(event)
 
     async def replies(self, event: int) -> Sequence[Delivery]:
-        """Read the replies to an event that were sent, are being sent, or were parked since."""
+        """Read the replies to an event that were sent or parked, or are not settled yet."""
         return await outbox.replies(self._pool, event, self._clock())
 
     async def hand_back(self, deliveries: Sequence[Delivery]) -> None:

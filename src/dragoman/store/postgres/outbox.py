@@ -202,7 +202,7 @@ async def reply(pool: Pool, event: int, owner: str, now: float) -> list[Delivery
 
 
 async def replies(pool: Pool, event: int, now: float) -> list[Delivery]:
-    """Read the replies to an event that were sent, or are under way."""
+    """Read the replies to an event, with an `until` where they are not settled yet."""
     return [_delivery(row[:-1], now, taken=row[-1]) for row in await pool.rows("sent_replies", inbox=event)]
 
 

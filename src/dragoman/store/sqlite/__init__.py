@@ -255,7 +255,7 @@ class SqliteStore:
         return await self._writer.run(outbox.reply, event, SEND_LEASE, self._clock())
 
     async def replies(self, event: int) -> Sequence[Delivery]:
-        """Read the replies to an event that were sent, are being sent, or were parked since."""
+        """Read the replies to an event that were sent or parked, or are not settled yet."""
         return await self._writer.run(outbox.replies, event)
 
     async def hand_back(self, deliveries: Sequence[Delivery]) -> None:

@@ -138,7 +138,7 @@ def reply(connection: Connection, event: int, seconds: float, now: float) -> lis
 
 
 def replies(connection: Connection, event: int) -> list[Delivery]:
-    """Read the replies to an event that were sent, or are under way."""
+    """Read the replies to an event, with an `until` where they are not settled yet."""
     found = rows(connection, "sent_replies", inbox=event)
     return [msgspec.structs.replace(_delivery(row[:-1], 0.0, taken=False), until=row[-1]) for row in found]
 

@@ -149,10 +149,10 @@ WHERE inbox = :inbox AND state = 'pending'
   AND NOT EXISTS (SELECT 1 FROM outbox WHERE inbox = :inbox AND state = 'sending') ORDER BY id;
 
 -- name: sent_replies
--- Whatever became of them since (parked, too): a repeat gets the same answer, when they are not under way any more.
+-- Whatever became of them since (parked, too): a repeat gets the same answer, once all of them are settled.
 SELECT id, key, CAST(action AS BLOB), CAST(address AS BLOB), conversation, class, attempts, fence, created_at, received_at, not_after, CAST(ids AS BLOB),
-    CASE WHEN state = 'sending' THEN ready_at ELSE 0 END AS until FROM outbox
-WHERE inbox = :inbox AND state IN ('sent', 'sending', 'parked') ORDER BY id;
+    CASE WHEN state IN ('sent', 'parked') THEN 0 ELSE coalesce(ready_at, created_at) END AS until FROM outbox
+WHERE inbox = :inbox AND state IN ('pending', 'sending', 'sent', 'parked') ORDER BY id;
 
 -- name: mark_sending
 UPDATE outbox SET state = 'sending', fence = fence + 1, attempts = attempts + 1, sending_at = :now, ready_at = :until
