@@ -1,6 +1,7 @@
-"""The same bot on slack-bolt: its asynchronous application with its own middleware, under uvicorn."""
+"""The same bot on slack-bolt: its asynchronous application with its own middleware, under uvicorn or by itself."""
 
 import os
+import sys
 from typing import Any
 
 from slack_bolt.adapter.asgi.async_handler import AsyncSlackRequestHandler
@@ -16,3 +17,7 @@ app = AsyncSlackRequestHandler(bolt, path="/hooks/bench")
 async def echo(event: dict[str, Any], say: Any) -> None:
     """Answer by `echo: ...`."""
     await say(f"echo: {event['text']}")
+
+
+if __name__ == "__main__":
+    bolt.start(port=int(sys.argv[1]), path="/hooks/bench", host="127.0.0.1")

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import pytest
+
 from dragoman.model import Line as Said
 from dragoman.model import React
 from dragoman.store.base import Parked
+from dragoman.testing.logs import captured
 
 if TYPE_CHECKING:
     from tests.store.conftest import Line
@@ -49,6 +52,25 @@ async def test_what_the_bot_said_when_a_timer_fired_is_told_and_nobody_said_the_
         ("person", "remind me"),
         ("bot", "OK"),
         ("bot", "it is time"),
+    ]
+
+
+@pytest.mark.parametrize("body", ["{damaged", '{"of": "another release"}'])
+async def test_what_cannot_be_read_any_more_is_left_out_and_told_to_the_operator(line: "Line", body: str) -> None:
+    first = await say(line, "hello", "hi")
+    await say(line, "how are you?", "fine")
+    await change(line, "how are you?", "who are you?")
+    await line.database.change(f"UPDATE inbox SET event = '{body}' WHERE id = {first} OR kind = 'edit'")  # noqa: S608 - of ours
+    await line.database.change(f"UPDATE outbox SET action = '{body}' WHERE id = 2")  # noqa: S608 - of ours
+
+    with captured() as logs:
+        told = texts(await line.store.reader.history("c1", 10))
+
+    assert told == [("bot", "hi"), ("person", "how are you?")]
+    assert [(entry["event"], entry["id"]) for entry in logs] == [
+        ("history.unreadable", "e3"),
+        ("history.unreadable", "d2"),
+        ("history.unreadable", "e1"),
     ]
 
 

@@ -41,6 +41,15 @@ async def test_a_state_that_is_no_text_any_more_is_none_to_who_asks_about_a_conv
     assert await line.store.reader.at_rest("c1") == {}
 
 
+async def test_lines_that_are_no_texts_any_more_are_left_out_of_a_history(line: "Line") -> None:
+    await line.answer("c1", "damaged", "whole")
+    await line.accept("c1", key="edit", kind="edit", wants_turn=False)
+    await line.database.change(f"UPDATE inbox SET event = {NO_TEXT}")  # noqa: S608 - of ours
+    await line.database.change(f"UPDATE outbox SET action = {NO_TEXT} WHERE id = 1")  # noqa: S608 - of ours
+
+    assert [told.text for told in await line.store.reader.history("c1", 10)] == ["whole"]
+
+
 async def test_an_event_that_is_no_text_any_more_is_parked_and_stops_nobody(line: "Line") -> None:
     damaged = await line.accept("c1")
     await line.database.change(f"UPDATE inbox SET event = {NO_TEXT}")  # noqa: S608 - of ours
@@ -118,6 +127,19 @@ async def test_an_interrupted_send_that_cannot_be_told_any_more_keeps_no_store_c
 
     assert "next" in await line.taken()
     assert "d1" in [row.id for row in await line.store.reader.parked(10)]
+
+
+async def test_one_that_waits_behind_another_and_cannot_be_told_any_more_is_set_aside_at_the_next_start(
+    line: "Line",
+) -> None:
+    await line.answer("c1", "first", "damaged", "next")
+    await line.database.change(f"UPDATE outbox SET conversation = {NO_TEXT} WHERE id = 2")  # noqa: S608 - of ours
+
+    await line.crash()
+
+    assert [row.id for row in await line.store.reader.parked(10)] == ["d2"]
+    await line.send()
+    assert await line.taken() == ["next"]
 
 
 async def test_a_conversation_that_cannot_be_named_any_more_is_set_aside_and_stops_nobody(line: "Line") -> None:

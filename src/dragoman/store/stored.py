@@ -2,8 +2,8 @@
 
 import heapq
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -16,6 +16,10 @@ from dragoman.store.timers import Due, Standing
 REDRIVEN: Final = "redriven"
 """The reason of an event that was put back to work, as the statements write it."""
 RESTORED: Final = "restored: it came before the store was restored from a backup, and may have been answered then"
+
+T = TypeVar("T")
+Body = str | bytes
+"""A JSON text as a row has it: as bytes from a database that looks at no byte of a text."""
 
 log = telemetry.logger("store")
 
@@ -151,21 +155,24 @@ def number_of(name: str, letter: str) -> int:
 
 
 def lines(
-    events: Iterable[tuple[int, str, float]],
-    said: Mapping[int, Sequence[tuple[int, str, float]]],
-    changes: Iterable[str],
-    broadcasts: Iterable[tuple[int, str, float]],
+    events: Iterable[tuple[int, Body, float]],
+    said: Mapping[int, Sequence[tuple[int, Body, float]]],
+    changes: Iterable[tuple[int, Body]],
+    broadcasts: Iterable[tuple[int, Body, float]],
     limit: int,
 ) -> list[Line]:
     """Tell a conversation, oldest first: its newest events first in `events`, the replies to each by its number.
 
     `changes` are its edits and deletions, in their order; `broadcasts` what was said without being asked, newest first.
+    What cannot be read any more is left out: it would silence the bot wherever it looks back.
     """
     changed = _changed(changes)
     told: list[Line] = []
     for number, body, at in events:
-        event = _event(body)
         told += reversed(_replies(said.get(number, ())))
+        event = _readable(_event, body, f"e{number}")
+        if event is None:
+            continue
         text = changed.get(event.message_id, event.text)
         if text is not None and event.kind != "timer":  # nobody said that, but what the bot said then counts
             told.append(Line(by="person", text=text, at=at, id=f"e{number}", name=event.sender.name))
@@ -175,14 +182,22 @@ def lines(
     return list(itertools.islice(merged, limit))[::-1]
 
 
-def _changed(changes: Iterable[str]) -> dict[str, str | None]:
+def _changed(changes: Iterable[tuple[int, Body]]) -> dict[str, str | None]:
     """Read what messages became: their last text, or None when they were deleted."""
-    events = [_event(body) for body in changes]
-    return {event.message_id: event.text if event.kind == "edit" else None for event in events}
+    events = [_readable(_event, body, f"e{number}") for number, body in changes]
+    return {event.message_id: event.text if event.kind == "edit" else None for event in events if event}
 
 
-def _replies(said: Iterable[tuple[int, str, float]]) -> list[Line]:
-    read = [(number, _action(body), at) for number, body, at in said]
+def _readable(decode: Callable[[Body], T], body: Body, name: str) -> T | None:
+    try:
+        return decode(body)
+    except UNREADABLE:
+        log.warning("history.unreadable", id=name)
+        return None
+
+
+def _replies(said: Iterable[tuple[int, Body, float]]) -> list[Line]:
+    read = [(number, _readable(_action, body, f"d{number}"), at) for number, body, at in said]
     return [
         Line(by="bot", text=action.message.text, at=at, id=f"d{number}", buttons=action.message.buttons)
         for number, action, at in read

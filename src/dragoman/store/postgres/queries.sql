@@ -568,7 +568,7 @@ WHERE conversation = :conversation AND id < :before AND kind IN ('message', 'com
 ORDER BY id DESC LIMIT :limit;
 
 -- name: recent_changes
-SELECT event FROM inbox
+SELECT id, event FROM inbox
 WHERE conversation = :conversation AND id < :before AND id > :after AND kind IN ('edit', 'delete') ORDER BY id;
 
 -- name: said_to

@@ -54,7 +54,12 @@ class PostgresReader:
             said: defaultdict[int, list[tuple[int, str, float]]] = defaultdict(list)
             for event, *reply in await self._pool.rows("said_to", inboxes=[row[0] for row in events]):
                 said[event].append((reply[0], reply[1], reply[2]))
-        told = ([tuple(row) for row in events], said, [row[0] for row in changes], [tuple(row) for row in broadcasts])
+        told = (
+            [tuple(row) for row in events],
+            said,
+            [tuple(row) for row in changes],
+            [tuple(row) for row in broadcasts],
+        )
         return lines(*told, limit)
 
     async def trace(self, name: str) -> Trace | None:

@@ -104,7 +104,7 @@ ORDER BY r.n LIMIT :limit;
 
 -- name: broadcast_to
 -- What broadcasts said in a conversation, newest first.
-SELECT id, action, created_at FROM outbox
+SELECT id, CAST(action AS BLOB), created_at FROM outbox
 WHERE conversation = :conversation AND class = 'broadcast' AND inbox = 0 AND state != 'parked' ORDER BY id DESC LIMIT :limit;
 
 -- name: written_events

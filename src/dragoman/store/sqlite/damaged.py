@@ -1,6 +1,6 @@
 """Rows with a text that is none any more (a flipped bit, which SQLite does not see): set aside, and they stop nobody.
 
-They are looked for only when a statement could not give one. Bodies are not meant: they are read as bytes.
+They are looked for at the start, and when a statement could not give one. Bodies are not meant: they are read as bytes.
 """
 
 from collections.abc import Iterable
@@ -12,11 +12,15 @@ from dragoman.store.stored import UNREADABLE, read_text
 log = telemetry.logger("store")
 
 
+def deliveries(connection: Connection) -> list[int]:
+    """Find the deliveries that cannot be told any more; one behind another in its lane is met by no statement."""
+    return [number for number, *texts in rows(connection, "delivery_texts") if not _are_texts(texts)]
+
+
 def set_deliveries_aside(connection: Connection, now: float) -> None:
     """Park the deliveries that cannot be told any more, and let every lane that waits for one of them go on."""
-    for number, *texts in rows(connection, "delivery_texts"):
-        if not _are_texts(texts):
-            run(connection, "park_unreadable", id=number, now=now)
+    for number in deliveries(connection):
+        run(connection, "park_unreadable", id=number, now=now)
     run(connection, "wake_lanes", at=now)
 
 

@@ -12,7 +12,7 @@ import apsw
 from dragoman import telemetry
 from dragoman.errors import StoreAway, StoreDamaged, StoreLocked
 from dragoman.store.named import missing
-from dragoman.store.sqlite import outbox
+from dragoman.store.sqlite import damaged, outbox
 from dragoman.store.sqlite.statements import Connection, run
 
 log = telemetry.logger("store")
@@ -133,3 +133,5 @@ def recover(connection: Connection, database: Path, now: float) -> None:
         run(connection, "bound_outbox_backoff", now=now, latest=now + LONGEST_BACKOFF, held=now + LONGEST_HOLD)
         run(connection, "bound_pauses", latest=now + LONGEST_BACKOFF)
         outbox.sweep(connection, now)
+        if damaged.deliveries(connection):
+            damaged.set_deliveries_aside(connection, now)

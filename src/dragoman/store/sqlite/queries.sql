@@ -352,16 +352,16 @@ ORDER BY 6 DESC LIMIT :limit;
 SELECT name, reason FROM account WHERE paused_until > :now;
 
 -- name: recent_events
-SELECT id, event, accepted_at FROM inbox
+SELECT id, CAST(event AS BLOB), accepted_at FROM inbox
 WHERE conversation = :conversation AND id < :before AND kind IN ('message', 'command', 'action', 'timer')
 ORDER BY id DESC LIMIT :limit;
 
 -- name: recent_changes
-SELECT event FROM inbox
+SELECT id, CAST(event AS BLOB) FROM inbox
 WHERE conversation = :conversation AND id < :before AND id > :after AND kind IN ('edit', 'delete') ORDER BY id;
 
 -- name: said_to
-SELECT id, action, created_at FROM outbox WHERE inbox = :inbox AND state != 'parked' ORDER BY id;
+SELECT id, CAST(action AS BLOB), created_at FROM outbox WHERE inbox = :inbox AND state != 'parked' ORDER BY id;
 
 -- name: find_event
 -- The reason of a message that waits to be tried again is its conversation's.

@@ -110,7 +110,7 @@ def _history(connection: Connection, conversation: str, limit: int, before: int)
     changes = rows(connection, "recent_changes", conversation=conversation, before=before, after=after)
     said = {row[0]: rows(connection, "said_to", inbox=row[0]) for row in found}
     broadcasts = rows(connection, "broadcast_to", conversation=conversation, limit=limit)
-    return lines(found, said, [body for (body,) in changes], broadcasts, limit)
+    return lines(found, said, changes, broadcasts, limit)
 
 
 def _trace(connection: Connection, name: str) -> Trace | None:
