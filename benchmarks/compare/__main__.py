@@ -18,7 +18,7 @@ from benchmarks.compare.rounds import Plan
 
 RESULTS: Final = contestants.ROOT / "benchmarks" / "results"
 RECORDED: Final = RESULTS / "recorded.json"
-QUICK: Final = Plan(rounds=3, seconds=1.5, warm_up=1.0, names=contestants.SHORT)
+QUICK: Final = Plan(rounds=3, seconds=1.5, warm_up=1.0)
 
 
 async def compared(plan: Plan) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""The same bot on slack-bolt: its asynchronous application with its own middleware, under uvicorn or by itself."""
+"""The same bot on slack-bolt: its asynchronous application with its own middleware, under uvicorn."""
 
 import os
-import sys
 from typing import Any
 
 from slack_bolt.adapter.asgi.async_handler import AsyncSlackRequestHandler
@@ -17,7 +16,3 @@ app = AsyncSlackRequestHandler(bolt, path="/hooks/bench")
 async def echo(event: dict[str, Any], say: Any) -> None:
     """Answer by `echo: ...`."""
     await say(f"echo: {event['text']}")
-
-
-if __name__ == "__main__":
-    bolt.start(port=int(sys.argv[1]), path="/hooks/bench", host="127.0.0.1")

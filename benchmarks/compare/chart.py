@@ -14,7 +14,7 @@ PANELS: Final[Sequence[tuple[str, str]]] = (
 )
 COLOURS: Final = ("#2b6cb0", "#718096", "#a0aec0", "#cbd5e0")
 WIDTH: Final = 720
-NAMES: Final = 120
+NAMES: Final = 110
 BAR: Final = 22
 GAP: Final = 6
 HEAD: Final = 30

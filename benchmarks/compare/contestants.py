@@ -1,4 +1,4 @@
-"""Who takes part: our service, the naive handler, and slack-bolt twice, each as the command that starts it."""
+"""Who takes part: our service, the naive handler and slack-bolt, each as the command that starts it."""
 
 import dataclasses
 import sys
@@ -15,12 +15,9 @@ ROOT: Final = Path(__file__).parents[2]
 OTHERS: Final = ROOT / "build" / "bench" / "venv" / "bin" / "python"
 """Their own environment: `make bench` makes it from requirements/bench.txt."""
 UNLIMITED: Final = 1_000_000.0
-NAMES: Final = ("dragoman", "naive", "slack-bolt", "bolt.start()")
-"""The third runs under uvicorn, as the naive handler does; the fourth by its own server, as its README starts it."""
-SHORT: Final = NAMES[:3]
-READY: Final[Mapping[str, str]] = {"dragoman": "/health/ready"}
-"""Where a contestant answers a GET as soon as it takes messages; all others, that they know no such page."""
-MODULES: Final[Mapping[str, str]] = {"naive": "naive", "slack-bolt": "bolt", "bolt.start()": "bolt"}
+NAMES: Final = ("dragoman", "naive", "slack-bolt")
+READY: Final[Mapping[str, str]] = {"dragoman": "/health/ready", "naive": "/none", "slack-bolt": "/none"}
+"""Where a contestant answers a GET as soon as it takes messages."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,16 +44,14 @@ def commands(name: str, folder: Path, port: int, base: str, setup: Setup) -> Seq
     """Return the commands of a contestant."""
     if name == "dragoman":
         return _ours(folder, port, base, setup)
-    here, module = Path(__file__).parent, MODULES[name]
+    module = "naive" if name == "naive" else "bolt"
     options = ["--host", "127.0.0.1", "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
-    quiet = ["--no-access-log", "--log-level", "warning", "--app-dir", str(here)]
+    quiet = ["--no-access-log", "--log-level", "warning", "--app-dir", str(Path(__file__).parent)]
     environ = {
         "SLACK_SIGNING_SECRET": workload.SIGNING_SECRET,
         "SLACK_BOT_TOKEN": workload.BOT_TOKEN,
         "SLACK_API_BASE": base,
     }
-    if name == "bolt.start()":
-        return [Command(arguments=[str(OTHERS), str(here / f"{module}.py"), str(port)], environ=environ)]
     arguments = [str(OTHERS), "-m", "uvicorn", f"{module}:app", *options, *quiet]
     return [Command(arguments=arguments, environ=environ)]
 

@@ -56,7 +56,7 @@ async def started(name: str, setup: Setup = contestants.PLAIN, folder: Path | No
             commands = contestants.commands(name, folder, port, base, setup)
             cores = frozenset(processes.CORES[:2]) if len(commands) > 1 else cores
             async with processes.running(commands, folder, cores) as pids:
-                await processes.ready(port, contestants.READY.get(name, "/none"), pids, folder / "server.log")
+                await processes.ready(port, contestants.READY[name], pids, folder / "server.log")
                 yield Bout(load=load, pids=pids, port=port)
                 load.close()
         if load.wrong:

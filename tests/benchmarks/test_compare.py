@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
-from benchmarks.compare import chart, contestants, oracle, profile, regression, report, soak, stub, workload
+from benchmarks.compare import chart, oracle, profile, regression, report, soak, stub, workload
 from benchmarks.compare.load import Load, Phase
 from benchmarks.compare.rounds import Plan
 
@@ -222,7 +222,7 @@ def test_the_recorded_result_can_be_compared_with() -> None:
     recorded = msgspec.json.decode(RECORDED.read_bytes())
 
     assert regression.found(recorded, recorded) == []
-    assert set(recorded["ratios"]) == set(contestants.NAMES[1:])
+    assert set(recorded["ratios"]) == {"naive", "slack-bolt"}
 
 
 @pytest.mark.parametrize(("count", "said"), [(20, "1, 3, 5, 7, 9, 11, 13, 15, 17, 19"), (3, "0, 1, 2"), (0, "")])
