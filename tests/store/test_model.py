@@ -392,7 +392,7 @@ class Machine(RuleBasedStateMachine):
         self.claims, self.deliveries = [], []
 
     def compare_replies(self, message: Message) -> None:
-        replies = self.run(self.line.store.replies(message.number))
+        replies = self.run(self.line.store.replies(message.number)) or ()
         known = [reply for lane in self.lanes.values() for reply in lane if reply.event == message.number]
         assert all(reply.state in {"sent", "parked"} for reply in known)
         assert [reply.key for reply in replies] == [reply.key for reply in known]

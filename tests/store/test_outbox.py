@@ -199,7 +199,7 @@ async def test_a_delivery_is_settled_once(line: "Line") -> None:
     await line.store.settle(delivery, Later(after=0, reason="503"))
 
     assert await line.taken() == []
-    assert [sent.ids for sent in await line.store.replies(event)] == [("p1",)]
+    assert [sent.ids for sent in await line.store.replies(event) or ()] == [("p1",)]
 
 
 async def test_a_sender_has_fifteen_seconds(line: "Line") -> None:

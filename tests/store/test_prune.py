@@ -36,7 +36,7 @@ async def test_what_is_settled_and_young_stays(line: "Line") -> None:
     await prune(line)
 
     assert await line.store.reader.status(event) == "done"
-    assert len(await line.store.replies(event)) == 1
+    assert len(await line.store.replies(event) or ()) == 1
 
 
 async def test_only_what_is_old_goes(line: "Line") -> None:
@@ -67,7 +67,7 @@ async def test_an_event_with_an_open_reply_is_never_pruned(line: "Line") -> None
     await prune(line)
 
     assert await line.store.reader.status(event) == "done"
-    assert len(await line.store.replies(event)) == 2
+    assert await line.store.replies(event) is None
     assert await line.taken() == ["two"]
 
 

@@ -254,7 +254,7 @@ async def _replies(context: Context, event: int, deadline: float) -> tuple[Seque
     """
     while not (fresh := await context.store.reply(event)):
         given = await context.store.replies(event)
-        if not any(delivery.until for delivery in given):
+        if given is not None:
             return (), given
         if context.stopping.is_set() or context.clock() > deadline:
             raise StoreAway("the replies are under way elsewhere")

@@ -286,8 +286,8 @@ class Store(Protocol):
     async def reply(self, event: int) -> Sequence[Delivery]:
         """Take the replies to an event that are not sent yet, for the response of the request that waits for them."""
 
-    async def replies(self, event: int) -> Sequence[Delivery]:
-        """Read the replies to an event that were sent or parked, or are not settled yet (these have an `until`)."""
+    async def replies(self, event: int) -> Sequence[Delivery] | None:
+        """Read the replies to an event, which were sent or parked; None while one of them is not settled yet."""
 
     async def hand_back(self, deliveries: Sequence[Delivery]) -> None:
         """Return taken deliveries whose sending did not begin, for the later path."""

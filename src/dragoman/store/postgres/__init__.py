@@ -392,8 +392,8 @@ class PostgresStore:
         """Take the replies to an event that are not sent yet, for the response of the request that waits for them."""
         return await self._sends.reply(event)
 
-    async def replies(self, event: int) -> Sequence[Delivery]:
-        """Read the replies to an event that were sent or parked, or are not settled yet."""
+    async def replies(self, event: int) -> Sequence[Delivery] | None:
+        """Read the replies to an event, which were sent or parked; None while one of them is not settled yet."""
         return await outbox.replies(self._pool, event, self._clock())
 
     async def hand_back(self, deliveries: Sequence[Delivery]) -> None:

@@ -201,9 +201,12 @@ async def reply(pool: Pool, event: int, owner: str, now: float) -> list[Delivery
     return await pool.transact(work)
 
 
-async def replies(pool: Pool, event: int, now: float) -> list[Delivery]:
-    """Read the replies to an event, with an `until` where they are not settled yet."""
-    return [_delivery(row[:-1], now, taken=row[-1]) for row in await pool.rows("sent_replies", inbox=event)]
+async def replies(pool: Pool, event: int, now: float) -> list[Delivery] | None:
+    """Read the replies to an event, which were sent or parked; None while one of them is not settled yet."""
+    found = await pool.rows("replies", inbox=event)
+    if any(row[-1] for row in found):
+        return None
+    return [_delivery(row[:-1], now, taken=False) for row in found]
 
 
 async def hand_back(pool: Pool, deliveries: Sequence[Delivery]) -> None:

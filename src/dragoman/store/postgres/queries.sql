@@ -379,12 +379,12 @@ RETURNING o.id, o.key, o.action, o.address, o.conversation, o.class, o.attempts,
 -- name: hold_lane
 UPDATE lane SET holder = :holder, ready_at = NULL WHERE conversation = :conversation AND holder IS NULL;
 
--- name: sent_replies
+-- name: replies
 -- Whatever became of them since (parked, too): a repeat gets the same answer, once all of them are settled.
 SELECT o.id, o.key, o.action, o.address, o.conversation, o.class, o.attempts, o.fence,
     o.created_at - moment(:now) AS age, o.received_at, o.not_after - moment(:now) AS left_,
-        o.slot - moment(:now) AS slot, o.ids, o.state IN ('pending', 'sending') AS unsettled FROM outbox o
-WHERE inbox = :inbox AND state IN ('pending', 'sending', 'sent', 'parked') ORDER BY id;
+        o.slot - moment(:now) AS slot, o.ids, o.state IN ('pending', 'sending') AS is_open FROM outbox o
+WHERE inbox = :inbox ORDER BY id;
 
 -- name: hand_back
 UPDATE outbox o SET state = 'pending', attempts = attempts - 1, taker = '', until = NULL

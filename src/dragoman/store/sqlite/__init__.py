@@ -254,8 +254,8 @@ class SqliteStore:
         """Take the replies to an event that are not sent yet, for the response of the request that waits for them."""
         return await self._writer.run(outbox.reply, event, SEND_LEASE, self._clock())
 
-    async def replies(self, event: int) -> Sequence[Delivery]:
-        """Read the replies to an event that were sent or parked, or are not settled yet."""
+    async def replies(self, event: int) -> Sequence[Delivery] | None:
+        """Read the replies to an event, which were sent or parked; None while one of them is not settled yet."""
         return await self._writer.run(outbox.replies, event)
 
     async def hand_back(self, deliveries: Sequence[Delivery]) -> None:

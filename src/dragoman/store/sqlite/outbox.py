@@ -3,8 +3,6 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import msgspec
-
 from dragoman.model import Delivery
 from dragoman.store.base import SEND_LEASE, Decision, Handled, Later, Outgoing, Parked, Pause, Settled
 from dragoman.store.sqlite import damaged
@@ -137,10 +135,12 @@ def reply(connection: Connection, event: int, seconds: float, now: float) -> lis
     return deliveries
 
 
-def replies(connection: Connection, event: int) -> list[Delivery]:
-    """Read the replies to an event, with an `until` where they are not settled yet."""
-    found = rows(connection, "sent_replies", inbox=event)
-    return [msgspec.structs.replace(_delivery(row[:-1], 0.0, taken=False), until=row[-1]) for row in found]
+def replies(connection: Connection, event: int) -> list[Delivery] | None:
+    """Read the replies to an event, which were sent or parked; None while one of them is not settled yet."""
+    found = rows(connection, "replies", inbox=event)
+    if any(row[-1] for row in found):
+        return None
+    return [_delivery(row[:-1], 0.0, taken=False) for row in found]
 
 
 def settle(

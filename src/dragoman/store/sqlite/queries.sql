@@ -148,11 +148,11 @@ SELECT id, key, CAST(action AS BLOB), CAST(address AS BLOB), conversation, class
 WHERE inbox = :inbox AND state = 'pending'
   AND NOT EXISTS (SELECT 1 FROM outbox WHERE inbox = :inbox AND state = 'sending') ORDER BY id;
 
--- name: sent_replies
+-- name: replies
 -- Whatever became of them since (parked, too): a repeat gets the same answer, once all of them are settled.
 SELECT id, key, CAST(action AS BLOB), CAST(address AS BLOB), conversation, class, attempts, fence, created_at, received_at, not_after, CAST(ids AS BLOB),
-    CASE WHEN state IN ('sent', 'parked') THEN 0 ELSE coalesce(ready_at, created_at) END AS until FROM outbox
-WHERE inbox = :inbox AND state IN ('pending', 'sending', 'sent', 'parked') ORDER BY id;
+    state IN ('pending', 'sending') FROM outbox
+WHERE inbox = :inbox ORDER BY id;
 
 -- name: mark_sending
 UPDATE outbox SET state = 'sending', fence = fence + 1, attempts = attempts + 1, sending_at = :now, ready_at = :until
